@@ -1,0 +1,1 @@
+"""A lifeline as others would have it: systemd, Kubernetes, supervisord."""

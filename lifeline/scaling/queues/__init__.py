@@ -1,0 +1,1 @@
+"""How much work there is: one module for each queue, named as its `kind` is."""

@@ -1,0 +1,1 @@
+"""`lifeline top`: what is read, what is drawn, and the terminal between them and a person."""

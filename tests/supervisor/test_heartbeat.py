@@ -1,0 +1,131 @@
+"""--heartbeat: a job that stops touching its file is hung, and is ended, exit 124."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from support.lifelines import Work, run, tick
+from support.scripts import happened, shell
+from support.spawning import Spawner, look
+from support.waiting import eventually
+
+GRACE = ("--grace", "10s")
+
+
+def options(tmp_path: Path, timeout: str = "400ms") -> list[str]:
+    return ["--heartbeat", str(tmp_path / "beat"), "--heartbeat-timeout", timeout]
+
+
+def test_missing_from_the_start(tmp_path: Path, spawn: Spawner) -> None:
+    """A job that never makes the file is as silent as any."""
+    work = Work(tmp_path / "job")
+    ended = tick(spawn, *options(tmp_path), *GRACE, "--", *work.argv)
+    assert ended.returncode == 124
+    assert spawn.mine() == []
+    (end,) = [each for each in happened(spawn) if each["event"] == "end"]
+    assert (end["code"], end["reason"]) == (124, "hung")
+
+
+def test_there_from_before(tmp_path: Path, spawn: Spawner) -> None:
+    """A file that another run has left is no sign of life."""
+    (tmp_path / "beat").touch()
+    work = Work(tmp_path / "job")
+    assert tick(spawn, *options(tmp_path), *GRACE, "--", *work.argv).returncode == 124
+
+
+def test_while_it_beats_and_when_it_stops(tmp_path: Path, spawn: Spawner) -> None:
+    """A file that is touched, written or replaced keeps the job alive; then silence ends it.
+
+    The job beats in each way for longer than the timeout, as counted by its own clock.
+    """
+    work = Work(
+        tmp_path / "job",
+        f"""
+BEAT = {str(tmp_path / "beat")!r}
+
+
+def touch():
+    open(BEAT, "a").close()
+    os.utime(BEAT)
+
+
+def write():
+    with open(BEAT, "w") as beat:
+        beat.write(str(time.monotonic()))
+
+
+def replace():
+    open(BEAT + ".new", "w").close()
+    os.rename(BEAT + ".new", BEAT)
+
+
+for beat in touch, write, replace:
+    begin = time.monotonic()
+    while time.monotonic() < begin + 4:
+        beat()
+        time.sleep(0.01)
+stand_by("silent")
+""",
+    )
+    ended = tick(spawn, *options(tmp_path, "3s"), *GRACE, "--", *work.argv)
+    assert ended.returncode == 124
+    assert work.said("silent")
+
+
+def test_a_job_that_hangs_for_real(tmp_path: Path, spawn: Spawner) -> None:
+    """A job that is stopped cannot beat, and is ended."""
+    body = f"open({str(tmp_path / 'beat')!r}, 'w').close()\nos.kill(os.getpid(), 19)\n"
+    work = Work(tmp_path / "job", body)
+    assert tick(spawn, *options(tmp_path), *GRACE, "--", *work.argv).returncode == 124
+
+
+def test_it_is_started_again(tmp_path: Path, spawn: Spawner) -> None:
+    """With --restart a hung run is started again, and the new one has all its time."""
+    words = shell(tmp_path, "[ -e second ] && exit 0; >second; sleep 3600")
+    restart = ("--restart", "on-failure", "--backoff", "1ms")
+    ended = tick(spawn, *options(tmp_path, "2s"), *GRACE, *restart, "--", *words)
+    assert ended.returncode == 0
+    codes = [each["code"] for each in happened(spawn) if each["event"] == "end"]
+    assert codes == [124, 0]
+
+
+def test_a_runner_that_was_stopped_itself(tmp_path: Path, spawn: Spawner) -> None:
+    """A runner that could not look (Ctrl-Z, a frozen machine) does not take that for silence.
+
+    All are stopped for longer than the timeout and continued together; then the job beats on.
+    """
+    work = Work(
+        tmp_path / "job",
+        f"""
+BEAT = {str(tmp_path / "beat")!r}
+count = 0
+while not os.path.exists(HERE + "/go"):
+    open(BEAT, "w").write(str(count))
+    count += 1
+    if count == 50:
+        say("beats")
+    time.sleep(0.01)
+sys.exit(7)
+""",
+    )
+    runner = spawn(*run(*options(tmp_path, "3s"), *GRACE, "--", *work.argv))
+    (job,) = work.wait_for("beats")
+    for pid in (runner.pid, job):
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: (seen := look(pid)) and seen.state == "T")  # noqa: B023
+    stopped_at = (tmp_path / "beat").stat().st_mtime
+    eventually(lambda: _now(tmp_path) > stopped_at + 4, within=60, every=0.1)
+    for pid in (runner.pid, job):
+        os.kill(pid, signal.SIGCONT)
+    resumed = (tmp_path / "beat").stat().st_mtime
+    eventually(lambda: (tmp_path / "beat").stat().st_mtime > resumed + 1, within=60)
+    work.make("go")
+    assert runner.wait(60) == 7
+
+
+def _now(tmp_path: Path) -> float:
+    """The present by the clock of the file system."""
+    (tmp_path / "now").touch()
+    return (tmp_path / "now").stat().st_mtime
