@@ -109,7 +109,8 @@ class Ending:
     * what somebody has started since he was told to end, for as long as he is there: a cleanup.
 
     `runners` and `helpers` get KILL `LAST_WORDS` seconds after the others. `since` is when TERM
-    was sent to those in `told`, in the unit of start times.
+    was sent to those in `told`, in the unit of start times; that is coarse, so those in `before`,
+    who were seen by then, have started before it whatever their start times say.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Ending:
         told: "frozenset[Process]" = frozenset(),
         since: "int | None" = None,
         *,
+        before: "frozenset[Process]" = frozenset(),
         aloof: bool = False,
         runners: "frozenset[Process]" = frozenset(),
         helpers: "frozenset[Process]" = frozenset(),
@@ -128,6 +130,7 @@ class Ending:
         self._find = find
         self._told = set(told)
         self._since = since  # before the first TERM there are no cleanups
+        self._before = before
         self._aloof = aloof
         self._reporting = runners
         self._runners = set(runners)
@@ -214,7 +217,9 @@ class Ending:
 
     def _is_new(self, process: Process) -> bool:
         """True if a process started after TERM was sent."""
-        return self._since is not None and process.start >= self._since
+        return (
+            self._since is not None and process.start >= self._since and process not in self._before
+        )
 
     def _parent(self, process: Process, living: "dict[int, Process]") -> "Process | None":
         """Whoever is above a process, if that is one of those who are ended."""

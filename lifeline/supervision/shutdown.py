@@ -68,15 +68,18 @@ class Shutdown:
 
     def end(self, number: int) -> None:
         """Pass on what is to end the job; the rest of the tree gets TERM, or will get it."""
-        since = self._table.now()
-        self.signal(number)
         if self._is_main_alone:
+            self.signal(number)
             self._end_tree(aloof=True)
             return
+        before = frozenset(facts.process for facts in tree.snapshot(self._table))
+        since = self._table.now()
+        self.signal(number)
         leader = self._job.pid if self._job else 0
         group = (f.process for f in tree.snapshot(self._table) if f.group == leader)
-        # One that is younger can have heard nothing: somebody has started it since.
-        self._end_tree(frozenset(each for each in group if each.start <= since), since)
+        # Any other can have heard nothing: somebody has started it since.
+        told = frozenset(each for each in group if each in before or each.start < since)
+        self._end_tree(told, since, before)
 
     def reaped(self, by: int) -> None:
         """The job's main process has ended; `by` is the signal that asked for it, or 0."""
@@ -145,10 +148,13 @@ class Shutdown:
         self,
         told: "frozenset[Process]" = frozenset(),
         since: "int | None" = None,
+        before: "frozenset[Process]" = frozenset(),
         *,
         aloof: bool = False,
     ) -> None:
-        self._ending = tree.Ending(self._table, self._below, self._grace, told, since, aloof=aloof)
+        self._ending = tree.Ending(
+            self._table, self._below, self._grace, told, since, before=before, aloof=aloof
+        )
         self.step()
 
     def _kill_group(self) -> None:

@@ -290,6 +290,32 @@ def test_one_whose_parent_dies_first_is_not_forgotten(
     assert not alive(child)
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["seen before", "new"])
+def test_the_tick_in_which_term_was_sent_spares_nobody_seen_before(
+    table: LinuxTable, spawn: Spawner, tmp_path: Path, seen: bool
+) -> None:
+    """Start times are coarse: who starts and is seen in that very tick is no cleanup."""
+    work, pid = job(spawn, tmp_path, "child()\nwork()\n", "child", "start")
+    parent, child = exact(table, pid), exact(table, work.said("child")[0])
+    ending = tree.Ending(
+        table,
+        only(parent, child),
+        PATIENCE,
+        told=frozenset({parent}),
+        since=child.start,
+        before=frozenset({child} if seen else ()),
+    )
+    ending.step()
+    if seen:
+        eventually(lambda: not alive(child.pid))
+    ending.kill_now()
+    ended = tree.end(ending)
+    assert {each.process: each.signal for each in ended} == {
+        parent: "KILL",
+        child: "TERM" if seen else "KILL",
+    }
+
+
 def test_descendants_are_told_parents_first(
     table: LinuxTable, spawn: Spawner, tmp_path: Path
 ) -> None:
