@@ -17,20 +17,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from tests.support.packages import PACKAGES
+
 HERE = Path(__file__).parent
 OTHERS = HERE / ".venvs"
 CI = bool(os.environ.get("CI"))
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
-# What tests need beside Python: program -> Debian packages.
-SYSTEM = {
-    "spin": "spin",
-    "cc": "gcc libc6-dev",
-    "cron": "cron",
-    "faketime": "faketime",
-    "groff": "groff-base",
-    "rabbitmq-server": "rabbitmq-server",
-}
 # In CI a test that lacks a tool fails, or a green run could mean that nothing was tested.
 STRICT = {"LIFELINE_REQUIRE_TOOLS": "1"} if CI else {}
 
@@ -55,11 +48,11 @@ def python(c: Context, *argv: str | Path, **options: object) -> None:
 def system(c: Context) -> None:
     """Install what the tests need beside Python, as root on Debian; else say what is missing."""
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    missing = [tool for tool in SYSTEM if not shutil.which(tool, path=path)]
+    missing = [tool for tool in PACKAGES if not shutil.which(tool, path=path)]
     if not missing:
         return
     say(f"system: {', '.join(missing)} not installed")
-    packages = " ".join(SYSTEM[tool] for tool in missing)
+    packages = " ".join(sorted({PACKAGES[tool] for tool in missing}))
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         print(f"left out, not root on Debian: apt-get install {packages}; some tests will skip")
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support.needs import PROBES, missing
+from support.needs import PROBES, lack, missing
 from support.spawning import Spawner, become_subreaper
 
 # How long an example takes says something about the machine only.
@@ -44,9 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"support.needs has no probe for {unknown}", pytrace=False)
     reasons = [missing(name) for name in names]
     if told := "; ".join(reason for reason in reasons if reason):
-        if os.environ.get("LIFELINE_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"nothing may be skipped here: {told}", pytrace=False)
-        pytest.skip(told)
+        lack(told)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from support.lifelines import INVOKE, LIFELINE, answer
+from support.needs import require
 from support.stage import Stage
 
 ASK = """\
@@ -252,8 +253,8 @@ def told(stage: Stage, command: Sequence[str]) -> tuple[str, list[str]]:
 def started(stage: Stage, case: Case) -> int:
     """The pid of the process of a case, once it runs."""
     directory, command = told(stage, case.start)
-    if command[0] == "node" and shutil.which("node") is None:
-        pytest.skip("node is not installed")
+    if command[0] == "node":
+        require("node")
     if command[0] in ("sleep", "tail"):
         return stage.spawn(*command, cwd=directory, env=with_bin(stage)).pid
     return stage.running(*command, cwd=directory, env=with_bin(stage)).pid

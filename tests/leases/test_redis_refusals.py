@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from lifeline.backends.redlock import backend as redlock
 from lifeline.errors import StoreError, StoreRefused, StoreUnreachable, UsageError
 from lifeline.leases.port import BAD, GOOD, WARNING
 from lifeline.leases.urls import redact
+from support.needs import require
 from support.redis_leases import hasty, opened, request, take
 from support.servers import Server, free_port, valkey
 from support.tls import TlsFront
@@ -168,8 +168,7 @@ def test_tls_to_a_plain_port_fails() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that signs itself, with its key in the same file."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
+    require("openssl")
     path = tmp_path_factory.mktemp("tls") / "pair.pem"
     subprocess.run(
         [

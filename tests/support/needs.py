@@ -12,6 +12,11 @@ from collections.abc import Callable
 from functools import cache
 from glob import glob
 from importlib.util import find_spec
+from typing import NoReturn
+
+import pytest
+
+from support.packages import PACKAGES
 
 #: Starts a command in a pid namespace of its own with its own /proc; who is not root becomes root
 #: in a user namespace.
@@ -30,8 +35,10 @@ def faketime_library() -> str | None:
     return next(iter(glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 
 
-def _tool(name: str, package: str) -> str | None:
-    return None if which(name) else f"{name} is not installed (Debian: apt-get install {package})"
+def _tool(name: str) -> str | None:
+    if which(name):
+        return None
+    return f"{name} is not installed (Debian: apt-get install {PACKAGES[name]})"
 
 
 def _postgres() -> str | None:
@@ -53,11 +60,11 @@ def _root() -> str | None:
 def _faketime() -> str | None:
     if faketime_library():
         return None
-    return "libfaketime is not installed (Debian: apt-get install faketime)"
+    return f"libfaketime is not installed (Debian: apt-get install {PACKAGES['faketime']})"
 
 
 def _spin() -> str | None:
-    return _tool("spin", "spin") or _tool("cc", "gcc libc6-dev")
+    return _tool("spin") or _tool("cc")
 
 
 def _fuse() -> str | None:
@@ -67,11 +74,11 @@ def _fuse() -> str | None:
 
 
 def _nobody() -> str | None:
-    return _root() or _tool("setpriv", "util-linux")
+    return _root() or _tool("setpriv")
 
 
 def _unprivileged() -> str | None:
-    return None if os.geteuid() != 0 else _tool("setpriv", "util-linux")
+    return None if os.geteuid() != 0 else _tool("setpriv")
 
 
 def _linux() -> str | None:
@@ -79,7 +86,7 @@ def _linux() -> str | None:
 
 
 def _unshare() -> str | None:
-    if missing := _tool("unshare", "util-linux"):
+    if missing := _tool("unshare"):
         return missing
     tried = subprocess.run(
         [*UNSHARE, "true"], capture_output=True, text=True, check=False, timeout=20
@@ -88,22 +95,35 @@ def _unshare() -> str | None:
 
 
 PROBES: dict[str, Callable[[], str | None]] = {
-    "cron": lambda: _tool("cron", "cron"),
+    "cron": lambda: _tool("cron"),
     "faketime": _faketime,
     "fuse": _fuse,
-    "groff": lambda: _tool("groff", "groff-base"),
+    "groff": lambda: _tool("groff"),
     "linux": _linux,
     "nobody": _nobody,
-    "pgbouncer": lambda: _postgres() or _tool("pgbouncer", "pgbouncer"),
+    "pgbouncer": lambda: _postgres() or _tool("pgbouncer"),
     "postgres": _postgres,
     "rabbitmq": _rabbitmq,
     "root": _root,
-    "setpriv": lambda: _tool("setpriv", "util-linux"),
+    "setpriv": lambda: _tool("setpriv"),
     "spin": _spin,
     "supervisord": lambda: None if find_spec("supervisor") else "supervisor is not installed (pip)",
     "unprivileged": _unprivileged,
     "unshare": _unshare,
 }
+
+
+def lack(reason: str) -> NoReturn:
+    """Skip the test for want of something; where nothing may be skipped, in CI, it fails."""
+    if os.environ.get("LIFELINE_REQUIRE_TOOLS") == "1":
+        pytest.fail(f"nothing may be skipped here: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def require(tool: str) -> None:
+    """Skip, or fail in CI, unless this program is there."""
+    if reason := _tool(tool):
+        lack(reason)
 
 
 @cache

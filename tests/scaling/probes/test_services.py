@@ -55,7 +55,6 @@ def test_a_rabbitmq_that_is_not_there_is_an_error() -> None:
 @pytest.fixture(scope="module")
 def sqs() -> Iterator[str]:
     """The URL of a service that speaks SQS."""
-    pytest.importorskip("moto")
 
     def answers(port: int) -> bool:
         with suppress(OSError, HTTPException):

@@ -13,9 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-import pytest
-
 from lifeline.leases.stores import open_store
+from support.needs import lack
 from support.servers import Server
 
 # Credentials that no real service takes; nothing of the user's own is read or asked for.
@@ -63,7 +62,7 @@ def missing() -> str | None:
 def new_server() -> Server:
     """A server for one test, which may freeze or kill it, and closes it."""
     if reason := missing():
-        pytest.skip(reason)
+        lack(reason)
     os.environ.update(CREDENTIALS)
     server = Server("dynamodb", _command, _answers)
     server.start()

@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from support.needs import lack
 from support.servers import Server
 
 REGION = "eu-west-1"
@@ -37,7 +36,7 @@ def server() -> Server:
     """The server of this process."""
     missing = [name for name in ("moto", "flask", "flask_cors", "boto3") if not find_spec(name)]
     if missing:
-        pytest.skip(f"{missing[0]} is not installed (pip install moto[ecs] flask flask-cors boto3)")
+        lack(f"{missing[0]} is not installed (pip install moto[ecs] flask flask-cors boto3)")
     made = Server("ecs", _command, _answers)
     made.start()
     atexit.register(made.close)

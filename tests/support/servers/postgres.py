@@ -19,9 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
-import pytest
 
-from support.needs import which
+from support.needs import require, which
 from support.servers import Server
 
 #: How many connections pgbouncer makes for each database and role.
@@ -177,8 +176,7 @@ def _direct(options: str, table: bool = True) -> Callable[[], str]:
 
 def _pooled(mode: str) -> Callable[[], str]:
     def store() -> str:
-        if pgbouncer() is None:
-            pytest.skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+        require("pgbouncer")
         database = server().fresh_database()
         set_up(server().url(database))
         return f"postgresql://postgres@127.0.0.1:{pooler().port}/{database}?mode={mode}"

@@ -20,6 +20,7 @@ from glob import glob
 from pathlib import Path
 
 from support.needs import which
+from support.packages import PACKAGES
 from support.servers import Server, free_port
 
 _DEBIAN = "/usr/lib/rabbitmq/lib/rabbitmq_server-*"
@@ -35,7 +36,7 @@ def missing() -> str | None:
     """Why there is none here, for `support.needs`."""
     if home() and which("epmd"):
         return None
-    return "RabbitMQ is not installed (Debian: apt-get install rabbitmq-server)"
+    return f"RabbitMQ is not installed (Debian: apt-get install {PACKAGES['rabbitmq-server']})"
 
 
 class Rabbit:

