@@ -189,7 +189,7 @@ def test_two_installs_at_once_lose_nothing(stage: Stage, tabs: Crontabs) -> None
         path.write_text("web: sleep 60\n")
         words = tabs.inside(LIFELINE, "cron", "install", "--config", str(path))
         started.append(stage.spawn(*words))
-    assert [each.wait(60) for each in started] == [0] * 6
+    assert [each.wait(120) for each in started] == [0] * 6
     assert len(block(tabs.content())) == 2 + 2 * 6
 
 

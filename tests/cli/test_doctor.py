@@ -119,7 +119,7 @@ def test_without_cron_nothing_ticks(stage: Stage, tabs: Crontabs) -> None:
 def test_which_crontab_cron_reads_is_shown_by_its_spool(stage: Stage, tabs: Crontabs) -> None:
     """As the daemon itself sees it: from its own mount namespace and from another one."""
     cron = tabs.start_cron()
-    eventually(lambda: Path(f"/proc/{cron.pid}/comm").read_text() == "cron\n", within=60)
+    eventually(lambda: Path(f"/proc/{cron.pid}/comm").read_text() == "cron\n", within=120)
     tabs.put(b"* * * * * true\n")
 
     def told(*before: str) -> list[str]:
@@ -144,7 +144,7 @@ def test_an_ordinary_user_cannot_see_which_crontab_cron_reads(stage: Stage, tabs
     def look() -> list[tuple[str, str]]:
         return findings(stage, *tabs.inside(*AS_NOBODY), env=env)[1]
 
-    eventually(lambda: any("cannot be seen as this user" in what for _, what in look()), within=60)
+    eventually(lambda: any("cannot be seen as this user" in what for _, what in look()), within=120)
 
 
 @real

@@ -282,7 +282,7 @@ def test_a_lost_lease_gives_76(stage: Stage) -> None:
     running = stage.start(*words, "--", stage.sleeper())
     assert lifeline(stage.spawn, "lock", "holders", "--lock", locks).returncode == 0
     assert lifeline(stage.spawn, *broken).returncode == 0
-    assert running.wait(60) == 76
+    assert running.wait(120) == 76
 
 
 @row("`signal`", "3", "nobody has heard it")
@@ -299,7 +299,7 @@ def test_a_watch_that_loses_its_lease_gives_76(stage: Stage) -> None:
     words = (LIFELINE, "watch", stage.name, "--lock", locks)
     watching = stage.spawn(*words)
     held = (LIFELINE, "lock", "holders", stage.name, "--lock", locks)
-    eventually(lambda: stage.spawn.run(*held).returncode == 0, within=60)
+    eventually(lambda: stage.spawn.run(*held).returncode == 0, within=120)
     broken = ("lock", "break", stage.name, "--slot", "0", "--yes", "--lock", locks)
     assert lifeline(stage.spawn, *broken).returncode == 0
     assert watching.wait(90) == 76
@@ -315,7 +315,7 @@ def test_a_signal_ends_a_watch(
     watching = stage.spawn(LIFELINE, "watch", *words, stage.name, "--lock", files.fresh())
     assert stage.name in watching.stderr.readline()
     watching.send_signal(number)
-    assert watching.wait(60) == 128 + number
+    assert watching.wait(120) == 128 + number
 
 
 @row("`lock check`", "1", "the store will not do")
@@ -370,7 +370,7 @@ def test_terminate_gives_0_once_nobody_is_left(stage: Stage) -> None:
     assert lifeline(stage.spawn, "terminate", "--", job).returncode == 0
     running = stage.start("--", job)
     assert lifeline(stage.spawn, "terminate", "--", job).returncode == 0
-    assert running.wait(60) == 128 + signal.SIGTERM
+    assert running.wait(120) == 128 + signal.SIGTERM
 
 
 NOT_TO_BE_SIGNALLED = """\
@@ -447,7 +447,7 @@ def test_top_gives_0(stage: Stage) -> None:
     terminal = ScreenTerminal(stage.spawn, LIFELINE, "top")
     terminal.wait_for("q quit")
     terminal.type("q")
-    assert terminal.process.wait(60) == 0
+    assert terminal.process.wait(120) == 0
     assert lifeline(stage.spawn, "top").returncode == 0
 
 
@@ -461,7 +461,7 @@ def test_a_signal_ends_a_verb_that_goes_on(stage: Stage, number: signal.Signals)
     serving.stderr.readline()
     for each in (terminal.process, serving):
         each.send_signal(number)
-        assert each.wait(60) == 128 + number
+        assert each.wait(120) == 128 + number
 
 
 @row("`metrics`", "75", "a part could not be read; the others are printed")
@@ -517,7 +517,7 @@ def test_an_interrupted_verb_gives_130(stage: Stage) -> None:
     ending = stage.spawn(LIFELINE, "terminate", "--grace", "1h", "--", job)
     eventually(told.exists)
     ending.send_signal(signal.SIGINT)
-    assert ending.wait(20) == 130
+    assert ending.wait(120) == 130
     assert "Traceback" not in ending.stderr.read()
 
 

@@ -72,10 +72,10 @@ def test_restarts_and_holds(stage: Stage) -> None:
     words = ("--restart", "on-failure", "--backoff", "50ms..50ms", "--name", stage.name)
     process = stage.spawn(*run(*words, "--", script))
     eventually(
-        lambda: metrics(stage).get(("lifeline_restarts_total", stage.name), 0) >= 2, within=60
+        lambda: metrics(stage).get(("lifeline_restarts_total", stage.name), 0) >= 2, within=120
     )
     (stage.directory / "again").touch()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     lifeline(stage.spawn, "hold", stage.name)
     stage.code("--name", stage.name, "--", script)
     found = metrics(stage)
@@ -153,7 +153,7 @@ def test_over_http(stage: Stage) -> None:
     assert scrape()["lifeline_running", stage.name] == 1
     assert url.startswith("http://127.0.0.1:")
     process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
+    assert process.wait(120) == 128 + signal.SIGTERM
 
 
 def test_a_very_long_command(stage: Stage) -> None:

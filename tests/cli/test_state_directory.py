@@ -206,7 +206,7 @@ def test_the_jobs_code_is_passed_on_if_the_state_becomes_unwritable_meanwhile(
     running = stage.running(*WITHOUT_RIGHTS, *run("--", job))
     (state_dir / "runs").chmod(0o500)
     go.write_text("go\n")
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (42, "")
     assert "cannot be written" in err and err.count("\n") == 1
 
@@ -353,7 +353,7 @@ def test_a_record_broken_while_its_run_lives_costs_only_speed(
     assert tick(stage.spawn, "--exit-code-if-running=9", "--", job).returncode == 9
     assert f" {running.pid} " in lifeline(stage.spawn, "status", "--", job).stdout
     go.write_text("go\n")
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=120)
     assert (running.returncode, out, err) == (42, "", "")
 
 
@@ -392,5 +392,5 @@ def test_two_that_make_the_directory_at_once_both_can(stage: Stage, state_dir: P
     """Starters of different commands in the same second, on a new machine."""
     jobs = [stage.shell("exit 5", f"job{number}") for number in range(6)]
     started = [stage.spawn(*run("--", job)) for job in jobs]
-    assert [process.wait(60) for process in started] == [5] * len(jobs)
+    assert [process.wait(120) for process in started] == [5] * len(jobs)
     assert [process.stderr.read() for process in started] == [""] * len(jobs)

@@ -177,7 +177,7 @@ def test_twenty_lifelines(stage: Stage) -> None:
     def mine() -> list[dict[str, Any]]:
         return [each for each in status(stage)["running"] if each["pid"] in pids]
 
-    found = eventually(lambda: found if len(found := mine()) == 20 else None, within=60)
+    found = eventually(lambda: found if len(found := mine()) == 20 else None, within=120)
     assert sorted(each["pid"] for each in found) == sorted(pids)
     assert [each["since"] for each in found] == sorted(each["since"] for each in found)
     assert {each["name"] for each in found} == {*names, None}

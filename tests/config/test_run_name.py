@@ -76,7 +76,7 @@ def test_of_many_starters_at_once_exactly_one_runs(
         eventually(lambda pid=each.pid: has_exec(pid, "run"))  # type: ignore[misc]
     opened.touch()
     work.wait_for("start")
-    eventually(lambda: [each.poll() for each in starters].count(None) == 1, within=60)
+    eventually(lambda: [each.poll() for each in starters].count(None) == 1, within=120)
     work.check(starts=1)
     codes = Counter(each.poll() for each in starters)
     assert codes == Counter({9: 3, None: 1})
@@ -125,7 +125,7 @@ def test_other_verbs_know_the_names_of_the_file(stage: Stage, write: Write, name
     assert called in lifeline(stage.spawn, "hold", key).stdout
     ended = lifeline(stage.spawn, "terminate", key)
     assert f"ended pid {started.pid}" in ended.stdout
-    assert started.wait(30) == 128 + signal.SIGTERM
+    assert started.wait(120) == 128 + signal.SIGTERM
     assert "held; not started" in tick(stage.spawn, key).stderr
     assert called in lifeline(stage.spawn, "release", key).stdout
 
@@ -141,7 +141,7 @@ def test_terminate_takes_the_grace_of_the_file(stage: Stage, write: Write) -> No
     started = stage.start(stage.name, "--grace", "1h")
     ended = lifeline(stage.spawn, "terminate", stage.name)
     assert ended.returncode == 0, ended.stderr
-    assert started.wait(30) != 0
+    assert started.wait(120) != 0
     assert not (stage.directory / "cleaned").exists()
 
 

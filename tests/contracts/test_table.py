@@ -119,7 +119,7 @@ def test_state_letters(
     pid = spawn(*python(code)).pid
     if number is not None:
         os.kill(pid, number)
-    eventually(lambda: facts_of(table, pid).state == letters, within=60)
+    eventually(lambda: facts_of(table, pid).state == letters, within=120)
     assert facts_of(table, pid).is_stopped is stopped
     assert not facts_of(table, pid).is_dead
 
@@ -133,7 +133,7 @@ def test_a_traced_process_that_is_stopped_counts_as_stopped(table: Table, spawn:
         "time.sleep(3600)\n"
     )
     pid = spawn(*python(code)).pid
-    eventually(lambda: facts_of(table, pid).state == "t", within=60)
+    eventually(lambda: facts_of(table, pid).state == "t", within=120)
     assert facts_of(table, pid).is_stopped
 
 
@@ -219,7 +219,7 @@ def test_a_leader_that_ended_before_its_threads_lives(spawn: Spawner) -> None:
     argv = python(code)
     pid = spawn(*argv).pid
     table = LinuxTable()
-    eventually(lambda: facts_of(table, pid).state == "Z", within=60)
+    eventually(lambda: facts_of(table, pid).state == "Z", within=120)
     facts = facts_of(table, pid)
     assert not facts.is_dead
     assert table.is_alive(facts.process)
@@ -343,7 +343,7 @@ def test_one_of_an_inner_namespace_is_not_local(spawn: Spawner) -> None:
         found = table.candidates(os.fsencode(words[1]))
         return [pid for pid, line in found if line[:1] == (b"sleep",)]
 
-    (pid,) = eventually(inside, within=60)
+    (pid,) = eventually(inside, within=120)
     assert table.is_local(pid) is False
 
 
@@ -352,7 +352,7 @@ def test_the_directory_follows_the_process(table: Table, spawn: Spawner, tmp_pat
     there = tmp_path / "a b\udcff"
     there.mkdir()
     pid = spawn(*python(f"import os; os.chdir(os.fsdecode({os.fsencode(there)!r})); {SLEEP}")).pid
-    eventually(lambda: table.directory(pid) == os.fsencode(there), within=60)
+    eventually(lambda: table.directory(pid) == os.fsencode(there), within=120)
 
 
 def test_a_directory_that_was_removed_keeps_its_name(
@@ -428,7 +428,7 @@ def test_alive_is_that_very_process(table: Table, spawn: Spawner) -> None:
     os.kill(child.pid, signal.SIGSTOP)
     assert table.is_alive(process)
     child.kill()
-    eventually(lambda: not table.is_alive(process), within=60)  # as a zombie already
+    eventually(lambda: not table.is_alive(process), within=120)  # as a zombie already
     child.wait()
     assert not table.is_alive(process)
 

@@ -84,9 +84,9 @@ def test_the_container_of_the_docker_page(spawn: Spawner, tmp_path: Path) -> Non
     container = spawn(*UNSHARE, *words, cwd=tmp_path, env=env)
     inside = ["nsenter", "--pid", "--mount", f"--target={first_below(container.pid)}"]
     check = [*inside, *json.loads(said["HEALTHCHECK CMD"])]
-    eventually(lambda: spawn.run(*check, env=env).returncode == 0, within=60, every=0.2)
+    eventually(lambda: spawn.run(*check, env=env).returncode == 0, within=120, every=0.2)
     os.kill(first_below(container.pid), signal.SIGTERM)
-    assert container.wait(60) == 128 + signal.SIGTERM
+    assert container.wait(120) == 128 + signal.SIGTERM
 
 
 def first_below(pid: int) -> int:
@@ -115,7 +115,7 @@ def test_one_lock_for_different_commands(spawn: Spawner, tmp_path: Path) -> None
     assert second.said("start") == []
     first.make("go")
     second.wait_for("start")
-    assert waiting.wait(60) == 0
+    assert waiting.wait(120) == 0
 
 
 def test_inside_of_flock(spawn: Spawner, tmp_path: Path) -> None:

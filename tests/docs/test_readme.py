@@ -122,7 +122,7 @@ def test_the_tasks_of_the_readme_work(tmp_path: Path, spawn: Spawner) -> None:
     assert task("lifeline").returncode == 0
     assert "already running" in task("run").stderr
     assert f"ended pid {first.pid}" in task("terminate").stdout
-    assert first.wait(60) == -signal.SIGTERM
+    assert first.wait(120) == -signal.SIGTERM
     assert task("status").returncode == 3
 
 

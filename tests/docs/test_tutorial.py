@@ -61,7 +61,7 @@ class Shell:
         """
         os.kill(self._cron.pid, signal.SIGSTOP)
         try:
-            eventually(lambda: sum(map(alive, children(self._cron.pid))) <= 1, within=60)
+            eventually(lambda: sum(map(alive, children(self._cron.pid))) <= 1, within=120)
             yield
         finally:
             os.kill(self._cron.pid, signal.SIGCONT)
@@ -119,7 +119,7 @@ def wait_for(shell: Shell, command: str, shown: list[str]) -> list[str]:
         return is_shown(said, shown, shell.app)
 
     with suppress(AssertionError):
-        eventually(as_shown, within=60, every=0.3)
+        eventually(as_shown, within=120, every=0.3)
     return said
 
 
@@ -127,7 +127,7 @@ def play(shell: Shell, command: str, shown: list[str], later: bool) -> None:
     """Type a command; it prints what is shown, at once or, if that is said, after a while."""
     if command.endswith("&"):  # what comes next is typed a moment later
         shell.type(command)
-        eventually(lambda: len(shell.type("lifeline status")) > 1, within=60, every=0.3)
+        eventually(lambda: len(shell.type("lifeline status")) > 1, within=120, every=0.3)
         return
     if later or command == "lifeline status":
         said = wait_for(shell, command, shown)

@@ -61,7 +61,7 @@ def test_beat_runs_on_one_of_two_hosts_and_moves_when_that_dies(
     second = start("two")
     assert keeper_of(runner_of(second))  # it stands by
     sent = len(reminders(broker))
-    eventually(lambda: len(reminders(broker)) > sent + 1, within=60)
+    eventually(lambda: len(reminders(broker)) > sent + 1, within=120)
     assert set(reminders(broker)) == {before}
     first.kill()
     after = eventually(lambda: [each for each in reminders(broker) if each != before], within=90)[0]

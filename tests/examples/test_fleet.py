@@ -63,5 +63,5 @@ def test_two_of_three_work_and_the_third_replaces_one_that_dies(
     kept = 1 - gone
     assert parts(url)[kept].fence == before[kept].fence
     now = parts(url)
-    eventually(lambda: all(parts(url)[slot].done > now[slot].done for slot in now), within=60)
+    eventually(lambda: all(parts(url)[slot].done > now[slot].done for slot in now), within=120)
     assert second.poll() is None and third.poll() is None

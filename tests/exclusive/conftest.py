@@ -93,7 +93,7 @@ class Fleet:
                     raise AssertionError(each.stderr.read())
             return len(self.work.said(word)) >= times
 
-        eventually(is_said, within=60)
+        eventually(is_said, within=120)
         return self.work.said(word)
 
     def started(self, times: int = 1) -> list[int]:
@@ -164,7 +164,7 @@ def environment(pytestconfig: pytest.Config, tmp_path: Path) -> Callable[[str], 
 def end(process: Popen[str]) -> None:
     """Ask it to end, and see that it does so in order."""
     process.terminate()
-    assert process.wait(60) == 0, process.stderr and process.stderr.read()
+    assert process.wait(120) == 0, process.stderr and process.stderr.read()
 
 
 def kill(pid: int) -> None:

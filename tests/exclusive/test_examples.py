@@ -72,7 +72,7 @@ class Example:
         """The pid of whoever holds the lease, once somebody does."""
         store = open_store(self.url)
         try:
-            (seen,) = eventually(lambda: store.holders(name), within=60)
+            (seen,) = eventually(lambda: store.holders(name), within=120)
         except AssertionError:
             raise AssertionError(self._output.read_text()) from None
         finally:
@@ -86,7 +86,7 @@ class Example:
         return line in self._output.read_text().splitlines()
 
     def wait_for(self, line: str) -> None:
-        eventually(lambda: self.said(line), within=60)
+        eventually(lambda: self.said(line), within=120)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_plain_worker(example: Example) -> None:
         example.wait_for(f"{worker.pid} works")
     seen = []
     for _ in workers:
-        pid = eventually(lambda: next(iter({example.holder("ticker")} - set(seen)), 0), within=60)
+        pid = eventually(lambda: next(iter({example.holder("ticker")} - set(seen)), 0), within=120)
         seen.append(pid)
         example.wait_for(f"{pid} ticks")
         assert example.say("ticker", "hi ho silver!") == 1
@@ -128,7 +128,7 @@ def test_flask_under_gunicorn(example: Example, options: tuple[str, ...]) -> Non
         answers[answer.pop("pid")] = answer
         return len(answers) == 3 and answers[pid]["slow"] == 0.25
 
-    eventually(all_have_answered, within=60)
+    eventually(all_have_answered, within=120)
     assert answers.pop(pid) == {"reports": True, "slow": 0.25}
     assert list(answers.values()) == [{"reports": False, "slow": 1.0}] * 2
 
@@ -145,7 +145,7 @@ def test_django(example: Example) -> None:
     assert example.run("python", "manage.py", "say", "one", cwd=place) == (0, "it was heard\n")
     example.wait_for(f"{pid} read one")
     os.kill(pid, signal.SIGTERM)
-    successor = eventually(lambda: next(iter({example.holder("news")} - {pid}), 0), within=60)
+    successor = eventually(lambda: next(iter({example.holder("news")} - {pid}), 0), within=120)
     assert successor in below(server.pid)
     example.wait_for(f"{successor} reads the news")
     assert example.say("news", "two") == 1

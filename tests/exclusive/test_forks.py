@@ -105,7 +105,7 @@ def test_workers_that_end_in_order_hand_over(fleet: Fleets) -> None:
     running.wait_for("worker", 3)
     running.started()
     end(master)
-    eventually(lambda: running.pids() == [], within=60)
+    eventually(lambda: running.pids() == [], within=120)
 
 
 def test_without_a_word_it_is_the_process_that_called(fleet: Fleets) -> None:

@@ -69,7 +69,7 @@ def test_the_foreground_blocks(fleet: Fleets, url: str) -> None:
     running.started()
     assert running.work.said("after") == []
     running.work.make("go")
-    assert [process.communicate(timeout=60)[0] for process in processes] == ["42\n"] * 3
+    assert [process.communicate(timeout=120)[0] for process in processes] == ["42\n"] * 3
     running.check(starts=3)
     words = [line.split()[1] for line in running.work.lines()]
     assert [word for word in words if word in ("start", "end")] == ["start", "end"] * 3

@@ -99,7 +99,7 @@ def serve(spawn: Spawner, fleet: Fleets, environment: Callable[[str], tuple[Path
         serving = Serving(running, process, loads)
         try:
             running.wait_for("loaded", 1 if loads else 3)
-            eventually(lambda: way in ODD_WAYS or len(serving.workers()) == 3, within=60)
+            eventually(lambda: way in ODD_WAYS or len(serving.workers()) == 3, within=120)
         except AssertionError:
             raise AssertionError(serving.told()) from None
         return serving
@@ -150,7 +150,7 @@ def test_workers_that_are_replaced_hand_over(serve: Serve) -> None:
     old = serving.workers()
     serving.fleet.started()
     serving.process.send_signal(signal.SIGHUP)
-    eventually(lambda: not set(old) & set(serving.workers()), within=60)
+    eventually(lambda: not set(old) & set(serving.workers()), within=120)
     starts = eventually(lambda: [pid for pid in serving.fleet.work.said("start") if pid not in old])
     eventually(lambda: serving.fleet.pids() == starts)
     assert serving.is_worker(starts[0])
@@ -163,7 +163,7 @@ def test_a_new_master_holds_nothing_either(serve: Serve) -> None:
     serving.fleet.started()
     serving.process.send_signal(signal.SIGUSR2)
     loaded = serving.fleet.wait_for("loaded", 2)
-    eventually(lambda: len(below(loaded[1])) == 3, within=60)
+    eventually(lambda: len(below(loaded[1])) == 3, within=120)
     (pid,) = serving.fleet.pids()
     assert pid not in loaded
     serving.fleet.check(starts=1)

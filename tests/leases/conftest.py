@@ -80,7 +80,7 @@ class Party:
             claim = self.ask(name, slots, ttl=ttl)
             return claim if isinstance(claim, Claim) else None
 
-        return eventually(granted, within=60, every=0.05)
+        return eventually(granted, within=120, every=0.05)
 
     def renew(self, *claims: Claim) -> list[str]:
         return self.backend.renew(claims)

@@ -35,5 +35,5 @@ def test_the_write_of_a_frozen_holder_is_refused(spawn: Spawner) -> None:
     assert line(second) == "written"
     os.kill(first.pid, signal.SIGCONT)
     assert line(first) == "refused: too late"
-    assert first.wait(60) == 76
-    assert second.wait(60) == 0
+    assert first.wait(120) == 76
+    assert second.wait(120) == 0

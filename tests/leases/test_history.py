@@ -142,7 +142,7 @@ def test_killed_holders_leave_a_right_history(url: str, clients: Clients) -> Non
     fence, and not before the one before is dead."""
     for number in range(1, 4):
         one = clients.start("stay", url, 1, 2, 600)
-        eventually(lambda one=one: clients.worked(one), within=60)
+        eventually(lambda one=one: clients.worked(one), within=120)
         one.kill()
         one.wait()
         assert len(clients.stays()) == number
@@ -160,12 +160,12 @@ def test_a_store_that_releases_on_a_failed_renewal_is_caught(broken: str, client
         one = clients.start(
             "stay", valkey.url_of(proxy.port, namespace=namespace), 1, 9, 6, broken=broken
         )
-        eventually(lambda: clients.worked(one), within=60)
+        eventually(lambda: clients.worked(one), within=120)
         two = clients.start(
             "stay", valkey.url_of(valkey.server().port, namespace=namespace), 1, 9, 0.2
         )
         proxy.lose_replies(cut=True)
-        eventually(lambda: proxy.lost, within=60)
+        eventually(lambda: proxy.lost, within=120)
         proxy.heal()
         finish(two)
         finish(one)
@@ -178,7 +178,7 @@ def test_a_store_that_renews_what_is_lost_is_caught(broken: str, clients: Client
     """A lease is broken by hand. Its holder hears of it, if the store is not broken."""
     url, ttl = valkey.url_of(valkey.server().port, namespace=uuid.uuid4().hex), 3.0
     one = clients.start("stay", url, 1, ttl, 5, broken=broken)
-    eventually(lambda: clients.worked(one), within=60)
+    eventually(lambda: clients.worked(one), within=120)
     store = open_store(url)
     fence = store.break_lease("turn", 0)
     assert fence is not None

@@ -309,7 +309,7 @@ def test_the_check_warns_of_what_loses_leases() -> None:
     )
     try:
         with opened(valkey.url_of(server.port)) as store:
-            eventually(lambda: findings(store, "replication") == [WARNING], within=60)
+            eventually(lambda: findings(store, "replication") == [WARNING], within=120)
             assert findings(store, "eviction") == [WARNING]
             assert findings(store, "persistence") == [WARNING]
             assert all(found.advice for found in store.check() if found.level == WARNING)

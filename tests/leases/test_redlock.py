@@ -178,7 +178,7 @@ def test_work_waits_until_a_majority_has_been_up_for_the_ttl(servers: Servers) -
     three = servers(3)
     url = "redlock:" + ",".join(f"redis://127.0.0.1:{server.port}" for server in three)
     assert 900 < wait_of(url, 1000) <= 1000
-    eventually(lambda: wait_of(url, 3) == 0, within=60)
+    eventually(lambda: wait_of(url, 3) == 0, within=120)
     three[0].restart()
     assert wait_of(url, 3) == 0
     three[1].restart()

@@ -98,7 +98,7 @@ def test_who_stands_by_takes_over(
     state = {"LIFELINE_STATE_DIR": str(hosts[1].state)}
     status = [LIFELINE, "status", name, "--json"]
     shown = eventually(
-        lambda: (d := json.loads(spawn.run(*status, env=state).stdout)["running"]) and d, within=60
+        lambda: (d := json.loads(spawn.run(*status, env=state).stdout)["running"]) and d, within=120
     )
     assert [each["standby"] for each in shown] == [True]
     assert ended(hosts[1].here(*words[:-3], *words[-3:])) == (0, "")  # the next tick leaves it be
@@ -126,7 +126,7 @@ def test_one_who_stands_by_can_be_ended(work: Work, hosts: list[Host], url: str,
     second = hosts[1].start(*words)
     runner = runner_of(second)
     keeper = 0 if url.startswith("file:") else keeper_of(runner)
-    eventually(lambda: any((hosts[1].state / "runs").glob("*")), within=60)
+    eventually(lambda: any((hosts[1].state / "runs").glob("*")), within=120)
     os.kill(runner, signal.SIGTERM)
     assert ended(second)[0] == 143
     assert not keeper or eventually(lambda: not alive(keeper))
@@ -154,7 +154,7 @@ def test_as_many_run_as_there_are_slots(work: Work, hosts: list[Host], url: str,
     words = run("--lock", url, "--name", name, "--slots", "2", "--", *body.argv)
     started = [host.start(*words) for host in hosts]
     body.wait_for("start", 2)
-    eventually(lambda: sum(each.poll() is not None for each in started) == 2, within=60)
+    eventually(lambda: sum(each.poll() is not None for each in started) == 2, within=120)
     facts = seen(body)
     assert sorted(each["LIFELINE_SLOT"] for each in facts) == ["0", "1"]
     for each in facts:
@@ -177,7 +177,7 @@ def test_a_host_fills_as_many_slots_as_it_may(
     words = run(*options, "--", *body.argv)
     started = [hosts[0].here(*words) for _ in range(4)]
     body.wait_for("start", expected)
-    eventually(lambda: sum(each.poll() is not None for each in started) == 4 - expected, within=60)
+    eventually(lambda: sum(each.poll() is not None for each in started) == 4 - expected, within=120)
     state = {"LIFELINE_STATE_DIR": str(hosts[0].state)}
     running = answer(spawn, [LIFELINE, "status", name, "--json"], env=state)["running"]
     assert sorted(each["job_pid"] for each in running) == sorted(body.said("start"))
@@ -198,7 +198,7 @@ def test_what_a_dead_run_left_is_ended_with_several_on_a_host(
     first = hosts[0].here(*run(*options, "--", *body.argv))
     (job,) = body.wait_for("start")
     first.kill()
-    first.wait(60)
+    first.wait(120)
     assert alive(job)
     hosts[0].here(*run(*options, "--", *body.argv))
     body.wait_for("start", 2)
@@ -252,7 +252,7 @@ work()
     first = hosts[0].here(*words)
     (job,) = body.wait_for("start")
     first.kill()
-    first.wait(60)
+    first.wait(120)
     assert alive(job)
     assert hosts[1].run(*words) == (0, "")
     os.kill(job, signal.SIGKILL)

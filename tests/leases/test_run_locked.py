@@ -74,7 +74,7 @@ def test_work_that_takes_longer_than_the_ttl_stays_alone(url: str) -> None:
                 return other.acquire(blocking=False) or boottime() - began > ttl
             return False
 
-        eventually(is_over, within=60)
+        eventually(is_over, within=120)
         assert other.lease is None
         return boottime() - began
 
@@ -141,14 +141,14 @@ def test_over_all_hosts_as_many_run_as_there_are_slots(spawn: Spawner, tmp_path:
         env = {"WHO": str(number), "THE_STORE": store}
         env["LIFELINE_STATE_DIR"] = str(tmp_path / f"state {number}")
         running.append(spawn(*namespace(*words), env=env))
-        eventually(lambda number=number: len(began()) == number + 1, within=60)
+        eventually(lambda number=number: len(began()) == number + 1, within=120)
     env = {"WHO": "2", "THE_STORE": store, "LIFELINE_STATE_DIR": str(tmp_path / "state 2")}
     third = spawn.run(*namespace(*words), env=env)
     assert third.stdout.startswith("passed for "), third.stderr
     assert began() == ["0", "1"]
     (tmp_path / "log.over").touch()
     for process in running:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert out == "ran\n", err
     fourth = spawn.run(*namespace(*words), env=env)
     assert fourth.stdout == "ran\n", fourth.stderr

@@ -55,7 +55,7 @@ def test_the_line_for_cron_runs_once(spelling: str, spawn: Spawner, app: Work) -
         found = spawn.run(*words, "app.lifeline", cwd=app.directory)
         assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
     os.kill(pid, signal.SIGTERM)
-    runner.wait(60)
+    runner.wait(120)
     app.check(starts=1)
 
 
@@ -263,14 +263,14 @@ def test_what_run_started_ends_with_the_task(
     (app.directory / "branches").write_text(BRANCHES)
     listed = app.directory / "pids"
     invoke = spawn(INVOKE, "app.lifeline", cwd=app.directory)
-    eventually(lambda: listed.exists() and listed.read_text().count("\n") == 4, within=60)
+    eventually(lambda: listed.exists() and listed.read_text().count("\n") == 4, within=120)
     pids = [int(line) for line in listed.read_text().split()]
     assert len({seen.sid for pid in pids if (seen := look(pid))}) == 3
     if how == "signal":
         os.kill(invoke.pid, signal.SIGTERM)
     else:
         assert spawn.run(INVOKE, "app.terminate", cwd=app.directory).returncode == 0
-    assert invoke.wait(60) == -signal.SIGTERM
+    assert invoke.wait(120) == -signal.SIGTERM
     assert [pid for pid in pids if alive(pid)] == []
 
 
@@ -281,10 +281,10 @@ def test_a_stubborn_command_is_killed_before_the_task_dies(spawn: Spawner, tmp_p
     (app.directory / "stubborn").write_text(stubborn)
     invoke = spawn(INVOKE, "app.lifeline", cwd=app.directory)
     listed = app.directory / "pids"
-    eventually(lambda: listed.exists() and listed.read_text(), within=60)
+    eventually(lambda: listed.exists() and listed.read_text(), within=120)
     pid = int(listed.read_text())
     os.kill(invoke.pid, signal.SIGTERM)
     assert spawn.run(INVOKE, "app.lifeline", cwd=app.directory).returncode == 0
     assert listed.read_text().count("\n") == 1
-    assert invoke.wait(60) == -signal.SIGTERM
+    assert invoke.wait(120) == -signal.SIGTERM
     assert not alive(pid)

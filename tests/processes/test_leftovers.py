@@ -66,7 +66,7 @@ def test_children_of_a_killed_run_are_ended_first(spawn: Spawner, tmp_path: Path
     work.wait_for("start", times=2)
     work.check(starts=2)
     os.kill(work.working()[0], signal.SIGTERM)
-    _, err = again.communicate(timeout=60)
+    _, err = again.communicate(timeout=120)
     assert sorted(err.splitlines()) == sorted(
         f"lifeline: ended pid {pid}, left over from a dead run (TERM)" for pid in left
     )
@@ -288,7 +288,7 @@ def test_orphans_in_the_dead_runs_session_are_ended(
         eventually(lambda: ticked.poll() is not None or len(work.said("start")) == 2)
         return ticked.poll() is None
 
-    eventually(started, within=60)
+    eventually(started, within=120)
     assert not any(map(alive, left))
 
 
@@ -300,7 +300,7 @@ def test_the_script_itself_ends_them_in_time(
     ticks = 0
     while len(work.said("start")) < 2:
         pid = terminal.agent.start(*work.argv)
-        eventually(partial(has_decided, work, pid), within=60)
+        eventually(partial(has_decided, work, pid), within=120)
         ticks += 1
     assert ticks > 1  # at first they might have been starters
     assert not any(map(alive, left))
@@ -371,7 +371,7 @@ def test_what_a_script_leaves_on_purpose_is_not_touched(spawn: Spawner, tmp_path
     """A script that ends by itself takes its record along: its children live, and count."""
     body = "from lifeline import lifeline\nlifeline()\nchild()\nsay('over')\n"
     work = Work(tmp_path / "work", body)
-    assert spawn(*work.argv).wait(60) == 0
+    assert spawn(*work.argv).wait(120) == 0
     (left,) = work.wait_for("child")
     found = tick(spawn, *FOUND, *SHORT, "--", *work.argv)
     assert (found.returncode, found.stderr) == (9, "")
@@ -388,6 +388,6 @@ def test_what_a_supervised_job_moves_to_a_session_of_its_own_is_ended(
         "while b'daemon' not in open(HERE + '/log', 'rb').read(): time.sleep(0.01)\n",
     )
     ended = spawn(*run("--", *work.argv))
-    assert ended.wait(60) == 0
+    assert ended.wait(120) == 0
     (daemon,) = work.said("daemon")
     assert not alive(daemon)

@@ -48,7 +48,7 @@ def test_one_works_and_the_others_leave(spawn: Spawner, work: Work) -> None:
     assert (second.stdout, second.stderr) == ("", "")
     assert tick(spawn, *FOUND, "--", *work.argv).returncode == 9
     os.kill(pid, signal.SIGTERM)
-    assert first.wait(60) == 0
+    assert first.wait(120) == 0
     spawn(*work.argv)
     work.wait_for("start", times=2)
     work.check(starts=2)
@@ -60,7 +60,7 @@ def test_eight_at_once_give_one(spawn: Spawner, work: Work) -> None:
     (pid,) = work.wait_for("start")
     eventually(lambda: sum(each.poll() is None for each in starters) == 1, within=100)
     os.kill(pid, signal.SIGTERM)
-    assert {each.wait(60) for each in starters} <= {0, 9}
+    assert {each.wait(120) for each in starters} <= {0, 9}
     work.check(starts=1)
 
 
@@ -69,7 +69,7 @@ def test_the_block_gives_the_turn_to_others(spawn: Spawner, tmp_path: Path) -> N
     work = script(tmp_path, "with lifeline():\n    work(until='go')\nstand_by('over')\n")
     first = spawn(*work.argv)
     work.wait_for("start")
-    assert spawn(*work.argv).wait(60) == 0
+    assert spawn(*work.argv).wait(120) == 0
     work.make("go")
     work.wait_for("over")
     spawn(*work.argv)
@@ -104,7 +104,7 @@ def test_the_outcome_of_fn(spawn: Spawner, tmp_path: Path) -> None:
     second = spawn.run(*work.argv)
     assert second.stdout == f"False False None {first.pid} record\n"
     work.make("go")
-    out, _ = first.communicate(timeout=60)
+    out, _ = first.communicate(timeout=120)
     assert out == "True True 42 None None\n"
 
 
@@ -176,7 +176,7 @@ def test_markers_of_dead_processes_do_not_pile_up(
     """A script that cron starts every minute for ever leaves no file behind for each start."""
     work = script(tmp_path, "lifeline(say, 'start')\n")
     for _ in range(6):
-        assert spawn(*work.argv).wait(60) == 0
+        assert spawn(*work.argv).wait(120) == 0
     assert len(work.said("start")) == 6
     assert len(list((state_dir / "passive").iterdir())) <= 1
     assert list((state_dir / "runs").iterdir()) == []
@@ -206,7 +206,7 @@ def test_a_script_under_a_runner_has_the_runners_claim(
     assert tick(spawn, *FOUND, *how, "--", *work.argv).returncode == 9
     assert spawn.run(*work.argv).returncode in (0, 9)
     os.kill(pid, signal.SIGTERM)
-    assert runner.wait(60) == 0
+    assert runner.wait(120) == 0
     work.check(starts=1)
 
 
@@ -222,9 +222,9 @@ def test_claims_in_claims(spawn: Spawner, tmp_path: Path) -> None:
     work = script(tmp_path, body)
     first = spawn(*work.argv)
     work.wait_for("start")
-    assert spawn(*work.argv).wait(60) == 0
+    assert spawn(*work.argv).wait(120) == 0
     work.make("go")
-    assert first.wait(60) == 0
+    assert first.wait(120) == 0
     work.check(starts=1)
 
 
@@ -246,7 +246,7 @@ def test_forked_children_belong_to_the_one_that_runs(spawn: Spawner, tmp_path: P
     first = spawn(*work.argv)
     work.wait_for("start")
     assert len(work.said("child in")) == len(work.said("child out")) == 1
-    assert spawn(*work.argv).wait(60) == 0
+    assert spawn(*work.argv).wait(120) == 0
     assert first.poll() is None
     work.check(starts=1)
 
@@ -303,7 +303,7 @@ def test_workers_of_multiprocessing_belong_to_their_program(
     for work in works:
         work.wait_for("start")
         assert len(work.said("worked")) == 3
-        assert spawn(*work.argv, method).wait(60) == 0
+        assert spawn(*work.argv, method).wait(120) == 0
         work.check(starts=1)
 
 
@@ -354,11 +354,11 @@ def test_a_module_and_code_are_programs(spawn: Spawner, tmp_path: Path) -> None:
     code = f"{HEAD}lifeline(); print(flush=True); import time; time.sleep(3600) # {tmp_path}"
     spawn(sys.executable, "-m", "package.module", cwd=tmp_path)
     work.wait_for("start")
-    assert spawn(sys.executable, "-u", "-m", "package.module", cwd=tmp_path).wait(60) == 0
+    assert spawn(sys.executable, "-u", "-m", "package.module", cwd=tmp_path).wait(120) == 0
     first = spawn(sys.executable, "-c", code)
     assert first.stdout
     first.stdout.readline()
-    assert spawn(sys.executable, "-c", code).wait(60) == 0
+    assert spawn(sys.executable, "-c", code).wait(120) == 0
     assert first.poll() is None
     work.check(starts=1)
 
@@ -394,7 +394,7 @@ def test_after_a_change_of_directory_it_is_refused(spawn: Spawner, tmp_path: Pat
     assert "before the title or the directory is changed" in lost.stderr
     found = spawn("sh", "-c", f"cd {work.directory}; exec {sys.executable} job.py", env={"PWD": ""})
     work.wait_for("start")
-    assert spawn(*work.argv, cwd="/").wait(60) == 0
+    assert spawn(*work.argv, cwd="/").wait(120) == 0
     found.kill()
     found.wait()
     spawn(*work.argv)
@@ -514,7 +514,7 @@ def test_terminate_ends_every_copy(spawn: Spawner, tmp_path: Path) -> None:
     by_hand = [first, spawn(*work.argv)]
     work.wait_for("start", times=2)
     assert ended(asking, work.argv) == {each.pid: ["TERM", True] for each in by_hand}
-    assert [each.wait(60) for each in by_hand] == [0, 0]
+    assert [each.wait(120) for each in by_hand] == [0, 0]
     assert ended(asking, work.argv) == {}
 
 
@@ -551,7 +551,7 @@ def test_a_program_may_end_its_twin_and_run(spawn: Spawner, tmp_path: Path) -> N
     second.stdin.write("\n")
     second.stdin.flush()
     work.wait_for("start", times=2)
-    assert first.wait(60) == 0
+    assert first.wait(120) == 0
     work.check(starts=2)
 
 

@@ -34,7 +34,7 @@ def state(pid: int) -> str:
 def until_waiting(state_dir: Path, number: int = 1) -> None:
     """Return once that many waiters have lowered their flags."""
     passive = state_dir / "passive"
-    eventually(lambda: passive.exists() and len(list(passive.glob("[!.]*"))) >= number, within=60)
+    eventually(lambda: passive.exists() and len(list(passive.glob("[!.]*"))) >= number, within=120)
 
 
 def end(work: Work) -> None:
@@ -65,7 +65,7 @@ def test_a_waiter_takes_over_when_the_twin_ends(
     second = work.wait_for("start", times=2)[1]
     assert not alive(first)
     os.kill(second, signal.SIGKILL)
-    assert waiter.wait(60) == (-signal.SIGKILL if how else 128 + signal.SIGKILL)
+    assert waiter.wait(120) == (-signal.SIGKILL if how else 128 + signal.SIGKILL)
     work.check(starts=2)
 
 
@@ -116,11 +116,11 @@ def test_a_waiter_does_not_count_for_a_tick(spawn: Spawner, work: Work, state_di
     eventually(lambda: state(waiter.pid) == "T")
     os.kill(first, signal.SIGTERM)
     eventually(lambda: "passive" in lifeline(spawn, "explain", "--", *work.argv).stdout)
-    ticked = eventually(lambda: started(spawn, work), within=60)
+    ticked = eventually(lambda: started(spawn, work), within=120)
     assert ticked
     os.kill(waiter.pid, signal.SIGCONT)
     end(work)
-    assert ticked.wait(60) == 0
+    assert ticked.wait(120) == 0
     work.wait_for("start", times=3)
     assert waiter.poll() is None
     work.check(starts=3)
@@ -130,7 +130,7 @@ def started(spawn: Spawner, work: Work) -> subprocess.Popen[str] | None:
     """A tick, if it has started the job; None if it found a twin."""
     before = len(work.said("start"))
     ticked = spawn(*run(*FOUND, "--", *work.argv))
-    eventually(lambda: ticked.poll() is not None or len(work.said("start")) > before, within=60)
+    eventually(lambda: ticked.poll() is not None or len(work.said("start")) > before, within=120)
     return ticked if ticked.poll() is None else None
 
 
@@ -156,9 +156,9 @@ def test_a_waiter_can_be_ended(spawn: Spawner, work: Work, state_dir: Path) -> N
     waiter = spawn(*run(*WAIT, "--", *work.argv))
     until_waiting(state_dir)
     os.kill(waiter.pid, signal.SIGTERM)
-    assert waiter.wait(60) == -signal.SIGTERM
+    assert waiter.wait(120) == -signal.SIGTERM
     end(work)
-    assert runner.wait(60) == 0
+    assert runner.wait(120) == 0
     assert list((state_dir / "passive").iterdir()) == []  # swept by the run that ended
     work.check(starts=1)
 
@@ -170,7 +170,7 @@ def test_a_held_lifeline_is_not_taken_over(spawn: Spawner, work: Work, state_dir
     waiter = spawn(*run(*WAIT, "--", *work.argv))
     until_waiting(state_dir)
     lifeline(spawn, "terminate", "--hold", "1h", "--", *work.argv)
-    _, err = waiter.communicate(timeout=60)
+    _, err = waiter.communicate(timeout=120)
     assert waiter.returncode == 0
     assert "held" in err
     work.check(starts=1)
@@ -197,14 +197,14 @@ def test_waiters_and_ticks_and_a_kill(spawn: Spawner, work: Work, state_dir: Pat
     until_waiting(state_dir, 3)
     runner.kill()
     ticks = [spawn(*run("--", *work.argv)) for _ in range(4)]
-    eventually(lambda: len(left(ticks)) <= 1, within=60)
+    eventually(lambda: len(left(ticks)) <= 1, within=120)
 
     def all_had_their_turn() -> bool:
         for pid in work.working():
             os.kill(pid, signal.SIGTERM)
         return not left([*waiters, *ticks])
 
-    eventually(all_had_their_turn, within=60, every=0.05)
+    eventually(all_had_their_turn, within=120, every=0.05)
     assert {each.returncode for each in [*waiters, *ticks]} == {0}
     assert len(work.said("start")) in (4, 5)  # the first, each waiter, and a tick that was quicker
     work.check(starts=len(work.said("start")))
@@ -257,7 +257,7 @@ def test_the_old_one_has_ended_entirely_before_the_new_one_starts(
     )
     assert not alive(first)
     assert not alive(child)
-    assert old.wait(60) == 0
+    assert old.wait(120) == 0
     work.check(starts=2)
 
 
@@ -320,12 +320,12 @@ def test_replacers_at_once_never_overlap_and_leave_one(
         eventually(partial(has_exec, each.pid, "replace"))
     opened.touch()  # all of them can be seen, none has looked
     eventually(lambda: len(left(replacers)) == 1, within=100)
-    eventually(lambda: work.working() and work.working() != old, within=60)
+    eventually(lambda: work.working() and work.working() != old, within=120)
     assert len(work.working()) == 1
     assert not any(map(alive, old))
     (last,) = left(replacers)
     end(work)
-    assert last.wait(60) == 0
+    assert last.wait(120) == 0
     work.check(starts=len(work.said("start")))
 
 
@@ -349,7 +349,7 @@ def test_a_replacer_that_is_killed_in_the_middle_leaves_no_mess(
     work.wait_for("end")  # TERM has reached the old job, which is still busy ending
     replacer.kill()
     replacer.wait()
-    eventually(lambda: started(spawn, work), within=60)
+    eventually(lambda: started(spawn, work), within=120)
     assert not alive(first)
     work.check(starts=2)
 

@@ -92,7 +92,7 @@ def test_p6_a_twin_whose_first_thread_has_ended_is_alive(spawn: Spawner) -> None
     )
     argv = python(code, unique_sleep()[1])
     pid = spawn(*argv).pid
-    eventually(lambda: state(pid) == "Z", within=60)
+    eventually(lambda: state(pid) == "Z", within=120)
     assert tick(spawn, *FOUND, "--", *argv).returncode == 9
     ended = lifeline(spawn, "terminate", "--grace", "200ms", "--", *argv)
     assert ended.returncode == 0, ended.stderr
@@ -115,7 +115,7 @@ def test_p7_a_stopped_twin_is_a_twin(how: list[str] | None, spawn: Spawner, work
     assert "KILL" not in ended.stdout
     assert work.said("end") == [pid]  # it was let go on, and ended in order
     assert not alive(pid)
-    started.wait(60)
+    started.wait(120)
 
 
 # --- P11: pid namespaces ----------------------------------------------------------------------

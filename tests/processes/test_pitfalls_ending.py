@@ -50,24 +50,24 @@ def test_p12_invoke_that_is_ended_ends_what_it_runs(
     """P12: TERM to invoke in the middle of c.run ends the command too; invoke alone would not."""
     directory, log = project(tmp_path / "project", pty)
     invoke = spawn(INVOKE, "app.lifeline", cwd=directory)
-    (pid,) = eventually(lambda: pids(log), within=60)
+    (pid,) = eventually(lambda: pids(log), within=120)
     os.kill(invoke.pid, signal.SIGTERM)
-    assert invoke.wait(60) == -signal.SIGTERM
+    assert invoke.wait(120) == -signal.SIGTERM
     assert not alive(pid)
     assert spawn.run(INVOKE, "app.status", cwd=directory).returncode == 3
     spawn(INVOKE, "app.lifeline", cwd=directory)
-    eventually(lambda: len(pids(log)) == 2, within=60)
+    eventually(lambda: len(pids(log)) == 2, within=120)
 
 
 def test_p12_a_task_under_a_runner_survives_no_kill(spawn: Spawner, tmp_path: Path) -> None:
     """P12: where invoke is killed outright under `lifeline run`, what it ran goes with the run."""
     directory, log = project(tmp_path / "project")
     runner = spawn(*run("--", INVOKE, "app.run"), cwd=directory)
-    (pid,) = eventually(lambda: pids(log), within=60)
+    (pid,) = eventually(lambda: pids(log), within=120)
     seen = look(pid)
     assert seen
     os.kill(seen.ppid, signal.SIGKILL)  # invoke
-    assert runner.wait(60) == 128 + signal.SIGKILL
+    assert runner.wait(120) == 128 + signal.SIGKILL
     assert not alive(pid)
 
 
@@ -111,7 +111,7 @@ def test_p19_the_whole_tree_is_ended(how: list[str], spawn: Spawner, tmp_path: P
     left = [word for word in words for pid in work.said(word) if alive(pid)]
     assert left == []
     assert not alive(int(grandchild.read_text()))
-    assert started.wait(60) is not None
+    assert started.wait(120) is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -124,7 +124,7 @@ def test_p19_a_signal_to_the_runner_reaches_the_whole_job(
     runner = spawn(*run("--", "sh", "-c", script, unique_sleep()[1]))
     eventually(lambda: len(pids(log)) == 2)
     os.kill(runner.pid, number)
-    assert runner.wait(60) == 128 + number
+    assert runner.wait(120) == 128 + number
     assert not any(map(alive, pids(log)))
 
 
@@ -191,7 +191,7 @@ def test_p20_a_background_child_does_not_hold_the_claim(spawn: Spawner, tmp_path
         eventually(lambda: helper.exists() and helper.read_text())
         pid = int(helper.read_text())
         work.make("go")
-        assert runner.wait(60) == 0
+        assert runner.wait(120) == 0
         assert not alive(pid)
         helper.unlink()
         (work.directory / "go").unlink()

@@ -56,7 +56,7 @@ def test_p3_what_wraps_the_line_is_no_twin(shell: list[str], spawn: Spawner, wor
     assert alive(wrapper.pid)
     assert tick(spawn, *FOUND, "--", *work.argv).returncode == 9
     os.kill(pid, signal.SIGTERM)
-    assert wrapper.wait(60) == 0
+    assert wrapper.wait(120) == 0
 
 
 @pytest.mark.parametrize("wrapper", [["timeout", "600"], ["flock", "{tmp}/lock"], ["sh", "-c"]])
@@ -73,7 +73,7 @@ def test_p3_a_twin_is_found_below_its_wrapper(
     assert tick(spawn, *FOUND, "--", *work.argv).returncode == 9
     for pid in work.working():
         os.kill(pid, signal.SIGKILL)
-    started.wait(60)
+    started.wait(120)
     ended = tick(spawn, *FOUND, "--", *words, "true")
     assert ended.returncode == 0
     work.check(starts=1)
@@ -110,7 +110,7 @@ def test_p3_su_above_a_starter_is_no_twin(words: list[str], spawn: Spawner, work
     assert tick(spawn, *FOUND, "--", *work.argv).returncode == 9
     for pid in work.working():
         os.kill(pid, signal.SIGTERM)
-    assert wrapper.wait(60) == 0
+    assert wrapper.wait(120) == 0
 
 
 # --- P4, P5: fork children --------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_p4_forked_children_are_not_twins_of_their_parent(spawn: Spawner, tmp_pa
     work = Work(tmp_path / "work", body)
     spawn(*work.argv)
     work.wait_for("start")
-    assert spawn(*work.argv).wait(60) == 0
+    assert spawn(*work.argv).wait(120) == 0
     work.check(starts=1)
 
 
@@ -154,7 +154,7 @@ def test_p5_orphaned_forked_children_do_not_block_the_next_start(
     eventually(lambda: not alive(pid))
     assert all(map(alive, children))
     # --exec has no session of its own: there a leftover has to be older than `settle`.
-    again = eventually(lambda: _started(spawn, work, how), within=60)
+    again = eventually(lambda: _started(spawn, work, how), within=120)
     assert again is not None
     assert not any(map(alive, children))
     assert alive(again)
@@ -195,7 +195,7 @@ def test_p8_a_job_that_rewrites_its_title_is_found(
     assert tick(spawn, *FOUND, *how, "--", *work.argv).returncode == 9
     meant = [name] if named else ["--", *work.argv]
     assert lifeline(spawn, "terminate", *meant).returncode == 0
-    assert started.wait(60) is not None
+    assert started.wait(120) is not None
     assert not alive(pid)
     work.check(starts=1)
 

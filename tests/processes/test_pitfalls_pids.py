@@ -189,7 +189,7 @@ def test_p15_waiting_ends_although_the_pid_is_used_again(inside: Agent, tmp_path
     work.wait_for("start")
     inside.start(*run("--on-running", "wait", "--exec", "--", *work.argv))
     passive = work.directory.parent / "state" / "passive"
-    eventually(lambda: passive.exists() and any(passive.iterdir()), within=60)
+    eventually(lambda: passive.exists() and any(passive.iterdir()), within=120)
     inside.do("kill(pid); start('sleep', '3601', pid=pid)", pid=pid)
     work.wait_for("start", times=2)
     work.check(starts=2)

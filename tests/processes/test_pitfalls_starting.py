@@ -51,9 +51,9 @@ def test_p1_two_that_see_each_other_do_not_both_leave(
             eventually(partial(has_exec, each.pid, str(work.script)))
         opened.touch()
         pid = work.wait_for("start", times=round_)[-1]
-        eventually(partial(one_has_left, both), within=60)
+        eventually(partial(one_has_left, both), within=120)
         os.kill(pid, signal.SIGTERM)
-        assert [each.wait(60) for each in both] == [0, 0]
+        assert [each.wait(120) for each in both] == [0, 0]
     work.check(starts=10)
 
 
@@ -195,7 +195,7 @@ def test_p24_lines_that_cron_catches_up_with_start_one(spawn: Spawner, work: Wor
     for each in ticks:
         os.kill(each.pid, signal.SIGCONT)
     (pid,) = work.wait_for("start")
-    eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=60)
+    eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=120)
     assert sorted(each.returncode for each in ticks if each.returncode is not None) == [0] * 5
     assert alive(pid)
     work.check(starts=1)
@@ -214,13 +214,13 @@ def test_p24_a_starter_that_is_suspended_while_it_decides(
     time.sleep(milliseconds / 1000)  # what is tested holds after any time
     os.kill(stopped.pid, signal.SIGSTOP)
     second = spawn(*argv)
-    eventually(lambda: second.poll() is not None or work.said("start"), within=60)
+    eventually(lambda: second.poll() is not None or work.said("start"), within=120)
     os.kill(stopped.pid, signal.SIGCONT)
     both = (stopped, second)
-    eventually(lambda: sum(each.poll() is None for each in both) <= 1, within=60)
+    eventually(lambda: sum(each.poll() is None for each in both) <= 1, within=120)
     if any(each.poll() is None for each in both):
         os.kill(work.wait_for("start")[0], signal.SIGTERM)
-    assert [each.wait(60) for each in both] == [0, 0]
+    assert [each.wait(120) for each in both] == [0, 0]
     work.check(starts=1)
 
 

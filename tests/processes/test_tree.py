@@ -396,7 +396,7 @@ def test_a_signal_goes_to_that_very_process(table: LinuxTable, spawn: Spawner) -
     assert not tree.send(table, Process(process.pid, process.start + 1), signal.SIGKILL)
     assert alive(child.pid)
     assert tree.send(table, process, signal.SIGKILL)
-    assert child.wait(60) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
     assert not tree.send(table, process, signal.SIGKILL)
 
 
@@ -410,7 +410,7 @@ def test_without_pidfd_the_check_comes_right_before_the_signal(
     assert not tree.send(table, Process(process.pid, process.start + 1), signal.SIGKILL)
     assert alive(child.pid)
     assert tree.send(table, process, signal.SIGKILL)
-    assert child.wait(60) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
     assert not tree.send(table, process, signal.SIGKILL)
 
 

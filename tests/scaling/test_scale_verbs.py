@@ -127,11 +127,11 @@ def test_run_scales_up_and_down_until_it_is_told_to_end(yard: Yard) -> None:
     fast = 'every = "20ms"\ndown_window = 0\n'
     yard.write("[scale.mailers]\n" + APPLY + fast + yard.head)
     process = yard.spawn(LIFELINE, "scale", "run")
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     yard.say(3, 10)
-    eventually(lambda: yard.workers == 1, within=60)
+    eventually(lambda: yard.workers == 1, within=120)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "mailers: 1 -> 10 (" in out
     assert "mailers: 10 -> 1 (" in out
@@ -141,7 +141,7 @@ def test_run_is_a_lifeline(yard: Yard) -> None:
     """Started again while it runs, it leaves at once: exit code 0, not a word."""
     yard.write("[scale.mailers]\n" + APPLY + yard.head)
     yard.spawn(LIFELINE, "scale", "run")
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     again = yard.scale("run")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     running = json.loads(lifeline(yard.spawn, "status", "--json").stdout)["running"]
@@ -153,7 +153,7 @@ def test_nobody_else_scales_the_same_fleet_meanwhile(yard: Yard) -> None:
     """Another verb or other options: one line, exit code 75. Another directory is no twin."""
     yard.write("[scale.mailers]\n" + APPLY + yard.head + "[scale.others]\n" + yard.head)
     yard.spawn(LIFELINE, "scale", "run", "--only", "mailers")
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     for words in (("once",), ("run", "--json", "--only", "mailers")):
         ended = yard.scale(*words)
         assert ended.returncode == 75
@@ -175,9 +175,9 @@ def test_what_run_prints_as_json_is_a_trace_that_gives_the_same_decisions(yard: 
         for ready, workers in ((25, 10), (0, 1), (21, 10)):
             yard.queue.with_suffix(".new").write_text(f"{ready}\n")
             yard.queue.with_suffix(".new").rename(yard.queue)
-            eventually(lambda: yard.workers == workers, within=60)  # noqa: B023  (run at once)
+            eventually(lambda: yard.workers == workers, within=120)  # noqa: B023  (run at once)
         process.terminate()
-        process.wait(60)
+        process.wait(120)
     count = len(trace.read_text().splitlines())
     told = yard.scale("simulate", str(trace), "--json")
     (result,) = json.loads(told.stdout)["policies"]
@@ -286,15 +286,15 @@ def test_one_machine_of_a_fleet_scales_and_another_takes_over(
     config = str(tmp_path / "lifeline.toml")
     elsewhere = {"LIFELINE_STATE_DIR": str(tmp_path / "other")}
     first = spawn(LIFELINE, "scale", "run", config)
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     told = spawn.run(LIFELINE, "scale", "once", config, env=elsewhere)
     assert (told.returncode, told.stdout) == (0, "")
     assert "another machine scales it" in told.stderr
     second = spawn(*namespace(LIFELINE, "scale", "run", config), env=elsewhere)
     first.send_signal(signal.SIGTERM)
-    assert first.wait(60) == 0
+    assert first.wait(120) == 0
     yard.say(25, 3)
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     assert second.poll() is None
 
 
@@ -306,9 +306,9 @@ def test_one_that_stands_by_keeps_no_other_from_scaling(yard: Yard) -> None:
     lock = f'lock = "{url}"\n'
     yard.write("[scale.mailers]\n" + lock + yard.head + "[scale.others]\n" + APPLY + yard.head)
     process = yard.spawn(LIFELINE, "scale", "run")
-    eventually(lambda: yard.workers == 10, within=60)
+    eventually(lambda: yard.workers == 10, within=120)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     taken.release()
     assert (process.returncode, err) == (0, "")
     assert "others: 1 -> 10 (" in out and "mailers" not in out

@@ -151,7 +151,7 @@ def test_probes_are_asked_at_the_same_time() -> None:
     meeting = threading.Barrier(2)
 
     def probe() -> int:
-        meeting.wait(20)
+        meeting.wait(120)
         return 25
 
     assert Scaler([probe, probe], Fleet(1), README, timeout=30).tick().desired == 10

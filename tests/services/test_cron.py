@@ -80,7 +80,7 @@ def app(tmp_path: Path, state_dir: Path) -> App:
 def kill(pid: int, journal: Journal) -> None:
     """Kill -9, and put it into the journal once the process is dead."""
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not alive(pid), within=60)
+    eventually(lambda: not alive(pid), within=120)
     journal.append("killed")
 
 
@@ -104,7 +104,7 @@ def running_now(journal: Journal) -> int:
         new = [line for line in journal.lines()[count:] if line.endswith(" alive")]
         return int(new[-1].split()[0]) if new else 0
 
-    return eventually(shown, within=60)
+    return eventually(shown, within=120)
 
 
 @pytest.mark.timeout(300)
@@ -137,7 +137,7 @@ def test_over_many_ticks_exactly_one_of_each_job_runs_and_comes_back_at_the_next
     leftovers = {"worker.py": 0, "job.sh": 1, "title.py": 1, "tasks.py": 0}
     for job, journal in journals.items():
         # Of all that cron started, one still runs.
-        eventually(lambda j=journal: exits(j).total() == j.ticks() - 1, within=60)  # type: ignore[misc]
+        eventually(lambda j=journal: exits(j).total() == j.ticks() - 1, within=120)  # type: ignore[misc]
         lines = journal.lines()
         assert len(runs(lines)) == 1 + kills[job], lines  # never two, checked in `runs`
         assert gaps(lines) == [], lines
@@ -166,7 +166,7 @@ def test_a_tick_in_real_time_starts_what_does_not_run_and_leaves_what_does(
         eventually(lambda j=journal: j.ticks() == 1, within=100)  # type: ignore[misc]
     after = {job: running_now(app.journals[job]) for job in JOBS}
     for job in began_by_hand:
-        eventually(lambda j=app.journals[job]: exits(j) == Counter([0]), within=60)  # type: ignore[misc]
+        eventually(lambda j=app.journals[job]: exits(j) == Counter([0]), within=120)  # type: ignore[misc]
     assert {job: after[job] for job in began_by_hand} == before
     assert {job: len(app.journals[job].runs()) for job in JOBS} == dict.fromkeys(JOBS, 1)
     assert {job: app.said(job).read_text() for job in JOBS} == dict.fromkeys(JOBS, "")
@@ -180,10 +180,10 @@ def test_a_line_of_crontab_behaves_the_same_by_hand_in_crons_environment(
     started = app.by_hand(spawn, job)
     first = running_now(journal)
     second = app.by_hand(spawn, job)
-    assert (second.wait(60), *second.communicate()) == (0, "", "")
+    assert (second.wait(120), *second.communicate()) == (0, "", "")
     assert running_now(journal) == first
     kill(first, journal)
-    assert started.wait(60) == 128 + signal.SIGKILL
+    assert started.wait(120) == 128 + signal.SIGKILL
     app.by_hand(spawn, job)
     assert running_now(journal) != first
     assert len(journal.runs()) == 2
@@ -199,7 +199,7 @@ def test_after_its_runner_was_killed_a_job_is_ended_before_the_next_one_starts(
     first = running_now(journal)
     kill(runner_of(first), journal)
     app.by_hand(spawn, job)
-    eventually(lambda: not alive(first), within=60)
+    eventually(lambda: not alive(first), within=120)
     assert running_now(journal) != first
     assert journal.lines().index(f"{first} end") < journal.lines().index(
         f"{journal.runs()[1]} start"

@@ -123,7 +123,7 @@ def test_a_callback_is_called_in_order(url: str, name: str, hold: Hold) -> None:
     hold(name, url).watch(callback)
     for number in range(4):
         assert say(name, str(number), url) == 1
-    eventually(lambda: len(came) == 4, within=60)
+    eventually(lambda: len(came) == 4, within=120)
     assert [payload for payload, _ in came] == [b"0", b"1", b"2", b"3"]
     assert {ident for _, ident in came} - {threading.get_ident()}
     assert len({ident for _, ident in came}) == 1

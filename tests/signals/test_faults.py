@@ -123,7 +123,7 @@ def test_one_and_only_one_hears(name: str, spawn: Spawner) -> None:
         # Who has just got the slot has yet to write who it is.
         pid = eventually(
             lambda: next((each.info.get("pid") for each in store_at(url).holders(name)), None),
-            within=60,
+            within=120,
         )
         holder = next(each for each in started if each.pid == pid)
         assert holder.stdout is not None
@@ -132,12 +132,12 @@ def test_one_and_only_one_hears(name: str, spawn: Spawner) -> None:
         assert holder.stdout.readline() == "hi ho silver!\n"
         started.remove(holder)
         os.kill(holder.pid, signals.SIGKILL)
-        holder.wait(60)
+        holder.wait(120)
         eventually(
             lambda dead=holder.pid: all(  # type: ignore[misc]
                 each.info.get("pid") != dead for each in store_at(url).holders(name)
             ),
-            within=60,
+            within=120,
         )
     for other in started:
         other.kill()
@@ -154,7 +154,7 @@ def test_dead_listeners_are_swept(name: str, spawn: Spawner, hold: Hold) -> None
     mail = Path(url.removeprefix("file:")) / "mail"
     assert len(list(mail.iterdir())) == 1
     os.kill(holder.pid, signals.SIGKILL)
-    holder.wait(60)
+    holder.wait(120)
     came = hold(name, url).signals()
     assert len(list(mail.iterdir())) == 1
     assert say(name, "hello", url) == 1
@@ -179,7 +179,7 @@ def test_a_slow_reader_is_waited_for(tmp_path: Path) -> None:
     sender = threading.Thread(target=lambda: other.post(letters))
     sender.start()
     came: list[tuple[str, bytes]] = []
-    eventually(lambda: came.extend(one.collect()) or len(came) == 500, within=60)
+    eventually(lambda: came.extend(one.collect()) or len(came) == 500, within=120)
     sender.join(60)
     assert sorted(came, key=lambda each: int(each[1])) == letters
     one.close()
@@ -240,7 +240,7 @@ def test_a_server_that_missed_a_letter_does_not_change_the_order(name: str) -> N
     poll = select.poll()
     for fd in ear.descriptors():
         poll.register(fd, select.POLLIN)
-    eventually(lambda: len(poll.poll(0)) == 2, within=60)
+    eventually(lambda: len(poll.poll(0)) == 2, within=120)
     assert [letter for _, letter in ear.collect()][:2] == calls
     ear.close()
     mouth.close()

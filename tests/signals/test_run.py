@@ -54,11 +54,11 @@ def test_a_payload_runs_the_hook(spawn: Spawner, work: Work, url: str, name: str
     words = ("signal", "--lock", url, "--wait", "60s", name)
     sent = lifeline(spawn, *words, 'hi ho\'; rm -rf $HOME "silver"')
     assert (sent.returncode, sent.stdout) == (0, "heard by 1\n")
-    eventually(lambda: len(notes(work)) == 2, within=60)
+    eventually(lambda: len(notes(work)) == 2, within=120)
     said = 'hi ho\'; rm -rf $HOME "silver"'
     assert notes(work) == [said, f"signal|{said}"]
     work.make("over")
-    assert job.communicate(timeout=60)[1] == ""
+    assert job.communicate(timeout=120)[1] == ""
     assert job.returncode == 0
     work.check(starts=1)
 
@@ -75,12 +75,12 @@ def test_hooks_run_one_at_a_time(spawn: Spawner, work: Work, url: str, name: str
         assert say(name, str(number), url) == 1
     assert signal(name, "9", url, wait=0.2, acknowledge=True) == 0
     began = work.directory / "began"
-    eventually(lambda: began.exists() and began.read_text() == "0", within=60)
+    eventually(lambda: began.exists() and began.read_text() == "0", within=120)
     work.make("go")
-    eventually(lambda: len(notes(work)) == 10, within=60)
+    eventually(lambda: len(notes(work)) == 10, within=120)
     assert notes(work) == [f"signal|{number}" for number in range(10)]
     work.make("over")
-    assert job.wait(60) == 0
+    assert job.wait(120) == 0
 
 
 def test_a_large_payload_is_given_whole(spawn: Spawner, work: Work, url: str, name: str) -> None:
@@ -91,7 +91,7 @@ def test_a_large_payload_is_given_whole(spawn: Spawner, work: Work, url: str, na
     payloads = [os.urandom(7000), bytes(range(256)), b"\xff" * 7000]
     for payload in payloads:
         assert say(name, payload, url) == 1
-    eventually(lambda: len(notes(work)) == 3, within=60)
+    eventually(lambda: len(notes(work)) == 3, within=120)
     assert (work.directory / "got").read_bytes() == b"".join(payloads)
 
 
@@ -107,7 +107,7 @@ def test_a_payload_becomes_a_signal(spawn: Spawner, work: Work, url: str, name: 
     assert say(name, "SIGUSR2", url, acknowledge=True) == 1
     work.wait_for("usr2")
     work.make("over")
-    assert job.wait(60) == 0
+    assert job.wait(120) == 0
     work.check(starts=1)
 
 
@@ -117,7 +117,7 @@ def restarted(spawn: Spawner, work: Work, backoff: str, *words: str) -> Popen[st
     job = spawn(*run(*words, *kept, "--", *work.argv))
     [first] = work.wait_for("start")
     os.kill(first, signals.SIGKILL)
-    eventually(lambda: not os.path.exists(f"/proc/{first}"), within=60)  # the runner knows of it
+    eventually(lambda: not os.path.exists(f"/proc/{first}"), within=120)  # the runner knows of it
     return job
 
 
@@ -129,7 +129,7 @@ def test_what_comes_between_two_runs(spawn: Spawner, work: Work, url: str, name:
     assert say(name, "hello", url) == 1
     assert signal(name, "more", url, wait=0.2, acknowledge=True) == 0
     os.kill(job.pid, signals.SIGTERM)
-    job.wait(60)
+    job.wait(120)
     assert notes(work) == []
     work.check(starts=1)
 
@@ -139,7 +139,7 @@ def test_a_hook_goes_on_with_the_next_run(spawn: Spawner, work: Work, url: str, 
     restarted(spawn, work, "2s", "--lock", url, "--name", name)
     assert say(name, "hello", url, acknowledge=True) == 1
     work.wait_for("start", 2)
-    eventually(lambda: notes(work) == ["hello", "signal|hello"], within=60)
+    eventually(lambda: notes(work) == ["hello", "signal|hello"], within=120)
 
 
 def test_without_a_hook_nobody_hears(spawn: Spawner, work: Work, url: str, name: str) -> None:
@@ -215,7 +215,7 @@ def test_watch_prints_a_line_for_each_payload(
     assert [line["payload"] for line in lines] == ["line\nbreak", None]
     assert [line.get("base64") for line in lines] == [None, "/wA="]
     watcher.terminate()
-    assert watcher.wait(60) == 143
+    assert watcher.wait(120) == 143
     assert lock(name, url).acquire(blocking=False)
 
 
@@ -225,7 +225,7 @@ def test_watch_ends_with_the_lease(
     """If it is lost: exit code 76 and one line."""
     watcher = watching("--lock", url, "--ttl", "6s", name)
     lifeline(spawn, "lock", "break", "--lock", url, "--slot", "0", "--yes", name)
-    said = watcher.communicate(timeout=60)[1]
+    said = watcher.communicate(timeout=120)[1]
     assert watcher.returncode == 76
     assert "lifeline: the lease is lost\n" in said
 
@@ -242,7 +242,7 @@ def test_a_slot_is_spoken_to(
     heard: dict[int, list[str]] = {0: [], 1: []}
     for watcher in watchers:
         watcher.terminate()
-        for line in watcher.communicate(timeout=60)[0].splitlines():
+        for line in watcher.communicate(timeout=120)[0].splitlines():
             heard[json.loads(line)["slot"]].append(json.loads(line)["payload"])
     assert heard == {0: ["both"], 1: ["one", "both"]}
 
@@ -254,7 +254,7 @@ def test_without_wait_it_is_said_once(
     url = files.fresh()
     watcher = watching("--lock", url, name)
     words = ("signal", "--lock", url, name, "hello")
-    eventually(lambda: lifeline(spawn, *words).stdout == "heard by 1\n", within=60)
+    eventually(lambda: lifeline(spawn, *words).stdout == "heard by 1\n", within=120)
     assert watcher.stdout is not None
     assert json.loads(watcher.stdout.readline())["payload"] == "hello"
 
@@ -288,7 +288,7 @@ def test_one_who_listens_holds_nothing(
     lines = [json.loads(listener.stdout.readline()) for _ in range(2)]
     assert lines == [{"slot": 0, "fence": None, "payload": f"to {fence}"} for fence in (1, 2)]
     listener.terminate()
-    assert listener.wait(60) == 143
+    assert listener.wait(120) == 143
 
 
 def test_listening_to_a_mailbox_is_refused(spawn: Spawner, name: str) -> None:

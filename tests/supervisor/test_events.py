@@ -131,7 +131,7 @@ def test_a_hold_that_ends_restarts_is_told(spawn: Spawner, tmp_path: Path) -> No
     eventually((tmp_path / "job.sh.ready").exists, 60)
     lifeline(spawn, "hold", "--", *job)
     (tmp_path / "job.sh.go").touch()
-    assert process.wait(60) == 1
+    assert process.wait(120) == 1
     assert kinds(happened(spawn, "--all")) == ["start", "hold", "end", "held"]
 
 
@@ -168,7 +168,7 @@ for number in range(200):
 """
     writers = [spawn(sys.executable, "-c", code, str(number)) for number in range(8)]
     for writer in writers:
-        assert writer.wait(60) == 0, writer.stderr.read()
+        assert writer.wait(120) == 0, writer.stderr.read()
     lines = (state_dir / "events").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     assert sorted((each["writer"], each["number"]) for each in found) == [
@@ -208,7 +208,7 @@ for number in range(400):
 """
     writers = [spawn(sys.executable, "-c", code, str(number)) for number in range(4)]
     for writer in writers:
-        assert writer.wait(60) == 0, writer.stderr.read()
+        assert writer.wait(120) == 0, writer.stderr.read()
     assert len(history.read(State())) > 100
     assert (state_dir / "events.1").stat().st_size >= 20_000
 

@@ -27,7 +27,7 @@ def statuses(spawn: Spawner, words: list[str], values: list[int]) -> dict[int, i
     for begin in range(0, len(values), AT_ONCE):
         some = values[begin : begin + AT_ONCE]
         runners = {value: spawn(*run("--", *words, str(value))) for value in some}
-        found.update({value: runner.wait(60) for value, runner in runners.items()})
+        found.update({value: runner.wait(120) for value, runner in runners.items()})
     return found
 
 

@@ -71,13 +71,13 @@ class Family:
 
     def end(self) -> int:
         self.runner.send_signal(signal.SIGTERM)
-        return self.runner.wait(60)
+        return self.runner.wait(120)
 
     def answers(self, pid: int) -> None:
         """The process is alive and acts on what is sent to the runner."""
         before = self.work.said("answers").count(pid)
         self.runner.send_signal(signal.SIGUSR1)
-        eventually(lambda: self.work.said("answers").count(pid) > before, within=60)
+        eventually(lambda: self.work.said("answers").count(pid) > before, within=120)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_kill_the_runner(family: Family, spawn: Spawner) -> None:
 def test_kill_the_job(family: Family, spawn: Spawner) -> None:
     """The runner ends the rest of the tree, leaves with 137, and the next tick starts afresh."""
     family.kill("job")
-    assert family.runner.wait(60) == 137
+    assert family.runner.wait(120) == 137
     assert family.work.said("term") == [family.child]
     assert spawn.mine() == []
     Family(spawn, family.work)
@@ -152,7 +152,7 @@ def test_kill_all_three(family: Family, spawn: Spawner) -> None:
     second = Family(spawn, family.work)
     family.work.check(starts=2)
     second.runner.send_signal(signal.SIGTERM)
-    assert second.runner.communicate(timeout=60)[1] == ""  # it found no leftovers to speak of
+    assert second.runner.communicate(timeout=120)[1] == ""  # it found no leftovers to speak of
 
 
 # --- STOP -------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_stop_the_runner(family: Family, spawn: Spawner) -> None:
     """The job works on, ticks stand down, `status` says stopped; continued, all is as before."""
     family.stop("runner")
     os.kill(family.job, signal.SIGUSR1)
-    eventually(lambda: family.work.said("answers") == [family.job], within=60)
+    eventually(lambda: family.work.said("answers") == [family.job], within=120)
     assert stands_down(spawn, family.work)
     assert status(spawn, family.work)["stopped"]
     family.go_on("runner")
@@ -196,7 +196,7 @@ def test_stop_and_terminate(family: Family, spawn: Spawner, who: str) -> None:
     family.stop(who)
     ended = lifeline(spawn, "terminate", "--grace", "1h", "--", *family.work.argv)
     assert ended.returncode == 0, ended.stderr
-    assert family.runner.wait(60) == 30
+    assert family.runner.wait(120) == 30
     assert sorted(family.work.said("term")) == sorted([family.job, family.child])
 
 
@@ -206,7 +206,7 @@ def test_the_job_dies_while_the_runner_is_stopped(family: Family, spawn: Spawner
     family.kill("job")
     assert stands_down(spawn, family.work)
     family.runner.send_signal(signal.SIGCONT)
-    assert family.runner.wait(60) == 137
+    assert family.runner.wait(120) == 137
     assert spawn.mine() == []
 
 
@@ -215,10 +215,10 @@ def test_term_while_the_runner_is_stopped(family: Family) -> None:
     family.stop("runner")
     family.runner.send_signal(signal.SIGTERM)
     os.kill(family.job, signal.SIGUSR1)
-    eventually(lambda: family.work.said("answers") == [family.job], within=60)
+    eventually(lambda: family.work.said("answers") == [family.job], within=120)
     assert family.work.said("term") == []
     family.runner.send_signal(signal.SIGCONT)
-    assert family.runner.wait(60) == 30
+    assert family.runner.wait(120) == 30
 
 
 def test_kill_the_stopped_runner(family: Family) -> None:

@@ -116,13 +116,13 @@ sys.exit(7)
         os.kill(pid, signal.SIGSTOP)
         eventually(lambda: (seen := look(pid)) and seen.state == "T")  # noqa: B023
     stopped_at = (tmp_path / "beat").stat().st_mtime
-    eventually(lambda: _now(tmp_path) > stopped_at + 4, within=60, every=0.1)
+    eventually(lambda: _now(tmp_path) > stopped_at + 4, within=120, every=0.1)
     for pid in (runner.pid, job):
         os.kill(pid, signal.SIGCONT)
     resumed = (tmp_path / "beat").stat().st_mtime
-    eventually(lambda: (tmp_path / "beat").stat().st_mtime > resumed + 1, within=60)
+    eventually(lambda: (tmp_path / "beat").stat().st_mtime > resumed + 1, within=120)
     work.make("go")
-    assert runner.wait(60) == 7
+    assert runner.wait(120) == 7
 
 
 def _now(tmp_path: Path) -> float:

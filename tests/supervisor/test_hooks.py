@@ -80,7 +80,7 @@ def test_a_job_that_was_told_to_end_was_stopped(spawn: Spawner, tmp_path: Path, 
     process = spawn(*run("--on-exit", noting(tmp_path), "--", *job))
     eventually((tmp_path / "job.sh.ready").exists, 60)
     process.send_signal(signal.SIGTERM)
-    code = process.wait(60)
+    code = process.wait(120)
     assert code == (0 if trap else 128 + signal.SIGTERM)
     (noted,) = notes(tmp_path)
     assert (noted["CODE"], noted["OUTCOME"]) == (str(code), "stopped")
@@ -147,7 +147,7 @@ def test_a_hook_takes_no_input_from_the_job(spawn: Spawner, tmp_path: Path) -> N
         process = spawn(
             *run("--on-start", f"{hook}; : >{tmp_path}/job.sh.go", "--", *job), stdin=file
         )
-    assert process.communicate(timeout=60)[0] == "for the job\n"
+    assert process.communicate(timeout=120)[0] == "for the job\n"
     assert (tmp_path / "hooks").read_text() == ""
 
 
@@ -215,7 +215,7 @@ def test_signals_to_the_runner_are_not_the_hooks(spawn: Spawner, tmp_path: Path)
     eventually((tmp_path / "ready").exists, 60)
     eventually((tmp_path / "job.sh.ready").exists, 60)
     process.send_signal(signal.SIGUSR1)
-    assert process.communicate(timeout=60) == ("", "")
+    assert process.communicate(timeout=120) == ("", "")
     assert process.returncode == 0
 
 
@@ -240,5 +240,5 @@ def test_hooks_run_once_for_a_tick_that_starts_and_never_for_one_that_finds_its_
     eventually(lambda: len(notes(tmp_path)) == 1, 60)
     assert tick(spawn, *words).returncode == 0
     process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.wait(120)
     assert [each["EVENT"] for each in notes(tmp_path)] == ["start", "exit"]

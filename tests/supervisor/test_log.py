@@ -231,7 +231,7 @@ class Turns:
 
     def go(self) -> tuple[int, str, str]:
         (self._directory / "job.sh.go").touch()
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
 
 
@@ -254,7 +254,7 @@ def test_hup_without_a_log_ends_the_job_as_ever(spawn: Spawner, tmp_path: Path) 
     turns = Turns(spawn, tmp_path)
     turns.wait(lambda: True)
     turns.process.send_signal(signal.SIGHUP)
-    assert turns.process.wait(60) == 128 + signal.SIGHUP
+    assert turns.process.wait(120) == 128 + signal.SIGHUP
 
 
 def test_where_the_file_cannot_be_opened_anew_the_old_one_is_written_on(

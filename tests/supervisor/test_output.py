@@ -78,7 +78,7 @@ def test_a_terminal_stays_a_terminal(spawn: Spawner, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         process = spawn(*run("--", *job), stdin=theirs, stdout=theirs, stderr=theirs)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         os.close(ours)
         os.close(theirs)
@@ -159,7 +159,7 @@ def test_a_job_waits_for_a_slow_reader(spawn: Spawner, tmp_path: Path, kind: str
         lines += [line[-9:] for line in whole.splitlines()]
         read = len(lines) * 10
         assert progress() - read <= most, (progress(), read)
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert lines == [b"%09d" % number for number in range(100_000)]
 
 
@@ -172,7 +172,7 @@ def test_a_job_notices_that_its_reader_has_left(
     process = spawn(*run(*options(tmp_path), "--", *job))
     assert process.stdout.readline().endswith("line\n")
     process.stdout.close()
-    assert process.wait(60) == 128 + signal.SIGPIPE
+    assert process.wait(120) == 128 + signal.SIGPIPE
 
 
 def test_a_reader_that_left_one_stream_leaves_the_other(spawn: Spawner, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_reader_that_left_one_stream_leaves_the_other(spawn: Spawner, tmp_path
     process = spawn(*run("--timestamps", "--", *job))
     process.stdout.close()
     assert process.stderr.read().endswith(" still\n")
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
 
 
 def test_a_full_disk_behind_stdout_is_told_and_ends_nothing(spawn: Spawner, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_stream_that_somebody_made_non_blocking_loses_nothing(
     os.close(theirs)
     with open(ours, "rb") as file:
         lines = [line[-9:] for line in file.read().splitlines()]
-    assert process.wait(60) == 5
+    assert process.wait(120) == 5
     assert lines == [b"%09d" % number for number in range(40_000)]
 
 
@@ -335,7 +335,7 @@ def test_a_line_in_parts_is_shown_at_once_and_stamped_once(spawn: Spawner, tmp_p
         got += data
     (tmp_path / "job.sh.go").touch()
     got += process.stdout.read()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert STAMP.sub(b"", got) == b"half line\n"
     assert len(STAMP.findall(got)) == 1
 
@@ -351,7 +351,7 @@ def test_a_runner_that_waits_for_a_reader_still_hears_signals(
     eventually(lambda: look(pid) is None, 60)
     while os.read(process.stdout.fileno(), 65536):
         pass
-    assert process.wait(60) == 128 + signal.SIGTERM
+    assert process.wait(120) == 128 + signal.SIGTERM
 
 
 def _read(path: Path) -> str:

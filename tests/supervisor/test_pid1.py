@@ -50,7 +50,7 @@ def init_of(outside: subprocess.Popen[str]) -> int:
         found = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
         return int(found[0]) if found else 0
 
-    return eventually(child, within=60)
+    return eventually(child, within=120)
 
 
 def is_lifeline(pid: int) -> bool:
@@ -64,7 +64,7 @@ def test_the_end_is_passed_on(tmp_path: Path, spawn: Spawner, number: signal.Sig
     outside = container(spawn, "--", *work.argv)
     work.wait_for("up")
     os.kill(init_of(outside), number)
-    assert outside.wait(60) == 40 + number
+    assert outside.wait(120) == 40 + number
     assert work.said(number.name)
 
 
@@ -92,13 +92,13 @@ def test_a_terminal_stop_does_not_stop_it_for_ever(tmp_path: Path, spawn: Spawne
 @pytest.mark.parametrize("value", [0, 1, 77, 255])
 def test_the_exit_status(tmp_path: Path, spawn: Spawner, value: int) -> None:
     """The container ends with the job's status."""
-    assert container(spawn, "--", *shell(tmp_path, f"exit {value}")).wait(60) == value
+    assert container(spawn, "--", *shell(tmp_path, f"exit {value}")).wait(120) == value
 
 
 def test_a_job_that_a_signal_ends(tmp_path: Path, spawn: Spawner) -> None:
     """The job is not process 1, so signals do to it what they do everywhere."""
     words = shell(tmp_path, "kill -USR1 $$; sleep 3600")
-    assert container(spawn, "--", *words).wait(60) == 128 + signal.SIGUSR1
+    assert container(spawn, "--", *words).wait(120) == 128 + signal.SIGUSR1
 
 
 def test_orphans_are_reaped(tmp_path: Path, spawn: Spawner) -> None:
@@ -129,7 +129,7 @@ say("reaped")
     work.wait_for("orphan", ORPHANS)
     work.make("look")
     work.wait_for("reaped")
-    assert outside.wait(60) == 0, outside.communicate()
+    assert outside.wait(120) == 0, outside.communicate()
 
 
 def test_the_tree_is_ended_before_the_kernel_does(tmp_path: Path, spawn: Spawner) -> None:
@@ -164,7 +164,7 @@ stand_by("up")
     os.kill(init_of(outside), signal.SIGTERM)
     eventually(lambda: len([s for s in spawn.mine() if s.state != "Z"]) == 3)  # the job has gone
     work.make("go")
-    assert outside.wait(60) == 0
+    assert outside.wait(120) == 0
     assert work.said("finished")
     assert not alive(pid)
     assert spawn.mine() == []
@@ -178,9 +178,9 @@ def test_stopped_before_it_has_started(
     work = Work(tmp_path / "job")
     outside = container(spawn, "--jitter", "1000h", "--", *work.argv)
     init = init_of(outside)
-    eventually(lambda: is_lifeline(init) and _catches_term(init), within=60)
+    eventually(lambda: is_lifeline(init) and _catches_term(init), within=120)
     os.kill(init, number)
-    assert outside.wait(60) == 128 + number
+    assert outside.wait(120) == 128 + number
     assert work.lines() == []
 
 
@@ -190,9 +190,9 @@ def test_stopped_between_two_runs(tmp_path: Path, spawn: Spawner) -> None:
     outside = container(spawn, "--restart", "always", "--backoff", "1h", "--", *words)
     assert outside.stdout and outside.stdout.readline() == "run\n"
     init = init_of(outside)
-    eventually(lambda: not Path(f"/proc/{init}/task/{init}/children").read_text(), within=60)
+    eventually(lambda: not Path(f"/proc/{init}/task/{init}/children").read_text(), within=120)
     os.kill(init, signal.SIGTERM)
-    assert outside.wait(60) == 128 + signal.SIGTERM
+    assert outside.wait(120) == 128 + signal.SIGTERM
 
 
 def test_killed_from_outside(tmp_path: Path, spawn: Spawner) -> None:
@@ -208,8 +208,8 @@ def test_killed_from_outside(tmp_path: Path, spawn: Spawner) -> None:
     inside = [seen.pid for seen in spawn.mine() if seen.ppid == init]
     assert inside
     os.kill(init, signal.SIGKILL)
-    outside.wait(60)
-    eventually(lambda: all(look(pid) is None for pid in inside), within=60)
+    outside.wait(120)
+    eventually(lambda: all(look(pid) is None for pid in inside), within=120)
 
 
 def _catches_term(pid: int) -> bool:

@@ -146,7 +146,7 @@ def test_a_job_that_goes_on_is_told_again_and_again(
     process = spawn(*run("--ping", watcher.url, "--ping-every", "50ms", "--", *job))
     assert told(watcher, 4)[:4] == ["/start", "", "", ""]
     (tmp_path / "job.sh.go").touch()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert len({each.run for each in watcher.pings}) == 1
 
 
@@ -251,7 +251,7 @@ def test_restarts_beside_a_monitor_that_hangs_collect_few_helpers(
     )
     most = [int(process.stdout.readline()) for _ in range(10)]
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert max(most) in (7, 8)  # the last start may be the eighth, and told after this look
     reasons = {each["reason"] for each in happened(spawn) if each["event"] == "ping failed"}
     assert reasons == {"the ones before have not ended"}
@@ -310,7 +310,7 @@ def test_the_url_is_seen_nowhere(spawn: Spawner, tmp_path: Path, watcher: Monito
     watcher.mood = 500
     watcher.let_go.set()
     (tmp_path / "job.sh.go").touch()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     eventually(lambda: any(e["event"] == "ping failed" for e in happened(spawn)), 60, every=0.2)
     state = Path(os.environ["LIFELINE_STATE_DIR"])
     files = b"".join(path.read_bytes() for path in state.rglob("*") if path.is_file())
@@ -337,7 +337,7 @@ def test_a_helper_holds_nothing_open_that_the_runner_was_given(
     words = run("--ping", watcher.url, "--", *shell(tmp_path, "exit 0"))
     process = spawn(*words, pass_fds=[theirs])
     os.close(theirs)
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     with open(ours, "rb") as file:
         assert file.read() == b""  # its end has come, while the start waits for its answer
     eventually(lambda: watcher.hanging == 1, 60)
@@ -350,7 +350,7 @@ def test_pings_are_not_ended_with_the_job(spawn: Spawner, tmp_path: Path, watche
     told(watcher, 1)
     eventually((tmp_path / "job.sh.pid").exists, 60)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM
+    assert process.wait(120) == 128 + signal.SIGTERM
     assert told(watcher, 2) == ["/start", "/fail"]
 
 
@@ -379,7 +379,7 @@ def test_a_helper_that_cannot_be_started_is_told_and_the_job_goes_on(
     process = spawn(sys.executable, "-c", code, "run", "--ping", watcher.url, "--", *job)
     eventually(lambda: any(e["event"] == "ping failed" for e in happened(spawn)), 60, every=0.2)
     (tmp_path / "job.sh.go").touch()
-    assert process.wait(60) == 6
+    assert process.wait(120) == 6
     assert process.stderr.read() == ""
     assert watcher.paths() == []
 

@@ -97,7 +97,7 @@ def test_fifty_megabytes_are_shown_whole_and_not_kept_in_memory(
     got = hashlib.sha256()
     while data := process.stdout.read(1 << 20):
         got.update(data)
-    assert process.wait(60) == 2
+    assert process.wait(120) == 2
     chance = random.Random(4)
     wanted = hashlib.sha256()
     for _ in range(50):
@@ -115,7 +115,7 @@ def test_what_is_kept_has_no_name(spawn: Spawner, tmp_path: Path) -> None:
     eventually((tmp_path / "job.sh.waits").exists, 60)
     assert os.listdir(directory) == []
     (tmp_path / "job.sh.go").touch()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
 
 
 @pytest.mark.needs("root", "unshare")

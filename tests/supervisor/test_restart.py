@@ -103,7 +103,7 @@ def test_always(tmp_path: Path, spawn: Spawner, code: int) -> None:
     assert runner.stdout
     assert [runner.stdout.readline() for _ in range(30)] == [f"run {n}\n" for n in range(1, 31)]
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 128 + signal.SIGTERM
+    assert runner.wait(120) == 128 + signal.SIGTERM
     assert (tmp_path / "runs").read_text() == "run\n" * 30
 
 
@@ -114,7 +114,7 @@ def test_term_to_a_job_that_would_be_restarted(tmp_path: Path, spawn: Spawner) -
     runner = spawn(*run("--restart", "always", *AT_ONCE, "--", *work.argv))
     work.wait_for("up")
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 9
+    assert runner.wait(120) == 9
     assert len(work.said("up")) == 1
 
 
@@ -152,7 +152,7 @@ def in_backoff(spawn: Spawner, words: list[str], *options: str) -> subprocess.Po
     runner = spawn(*run("--restart", "always", *LATER, *options, "--", *words))
     assert runner.stdout and runner.stdout.readline() == "run 1\n"
     children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children")
-    eventually(lambda: not children.read_text(), within=60)
+    eventually(lambda: not children.read_text(), within=120)
     eventually(lambda: (seen := look(runner.pid)) and seen.state == "S")
     return runner
 
@@ -162,7 +162,7 @@ def test_the_end_between_two_runs(tmp_path: Path, spawn: Spawner, number: signal
     """TERM and INT end a runner that waits to start its job again, at once: 128+n."""
     runner = in_backoff(spawn, counting(tmp_path, "exit 1"))
     runner.send_signal(number)
-    assert runner.wait(60) == 128 + number
+    assert runner.wait(120) == 128 + number
 
 
 def test_other_signals_between_two_runs(tmp_path: Path, spawn: Spawner) -> None:
@@ -171,7 +171,7 @@ def test_other_signals_between_two_runs(tmp_path: Path, spawn: Spawner) -> None:
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT):
         runner.send_signal(number)
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 128 + signal.SIGTERM
+    assert runner.wait(120) == 128 + signal.SIGTERM
 
 
 def test_a_tick_between_two_runs(tmp_path: Path, spawn: Spawner) -> None:
@@ -189,7 +189,7 @@ def test_terminate_between_two_runs(tmp_path: Path, spawn: Spawner) -> None:
     words = counting(tmp_path, "exit 1")
     runner = in_backoff(spawn, words)
     assert lifeline(spawn, "terminate", "--", *words).returncode == 0
-    assert runner.wait(60) == 128 + signal.SIGTERM
+    assert runner.wait(120) == 128 + signal.SIGTERM
 
 
 def test_a_hold_ends_the_restarts(tmp_path: Path, spawn: Spawner) -> None:
@@ -202,7 +202,7 @@ def test_a_hold_ends_the_restarts(tmp_path: Path, spawn: Spawner) -> None:
     assert held.returncode == 0, held.stderr
     assert runner.poll() is None
     (tmp_path / "go").touch()
-    assert runner.wait(60) == 6
+    assert runner.wait(120) == 6
     assert "held (repairs); not started" in runner.stderr.read()
     assert (tmp_path / "runs").read_text() == "run\n"
 
@@ -250,7 +250,7 @@ while True:
     runner = spawn(*words)
     (job,) = work.wait_for("start")
     runner.kill()
-    runner.wait(60)
+    runner.wait(120)
     assert alive(job)
     spawn(*words)
     work.wait_for("start", 2)
@@ -286,7 +286,7 @@ def test_a_command_that_is_missing_for_a_while(tmp_path: Path, spawn: Spawner) -
             assert runner.stderr.readline() == f"lifeline: {program}: command not found\n"
         (tmp_path / "program.away").rename(program)
     runner.send_signal(signal.SIGTERM)
-    runner.wait(60)
+    runner.wait(120)
 
 
 def test_missing_from_the_start(tmp_path: Path, spawn: Spawner) -> None:

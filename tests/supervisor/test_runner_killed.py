@@ -90,7 +90,7 @@ def start(spawn: Spawner, work: Work, *options: str) -> subprocess.Popen[str]:
 
 def kill(runner: subprocess.Popen[str]) -> None:
     runner.kill()
-    runner.wait(60)
+    runner.wait(120)
 
 
 def left_of(spawn: Spawner) -> list[int]:
@@ -107,7 +107,7 @@ def test_the_job_gets_term(tmp_path: Path, spawn: Spawner, number: signal.Signal
     runner = spawn("sh", "-c", 'ulimit -c 0; exec "$@"', "sh", *run("--", *work.argv))
     (pid,) = work.wait_for("start")
     runner.send_signal(number)
-    assert runner.wait(60) == -number
+    assert runner.wait(120) == -number
     assert work.wait_for("end") == [pid]
     eventually(lambda: not alive(pid))
 
@@ -129,7 +129,7 @@ def test_between_fork_and_exec(tmp_path: Path, spawn: Spawner, state_dir: Path) 
         pid = int(child)
         waits = not any((state_dir / "runs").glob("*"))
         kill(runner)
-        eventually(lambda: not alive(pid), within=60)  # noqa: B023
+        eventually(lambda: not alive(pid), within=120)  # noqa: B023
         if waits:
             assert not (tmp_path / "ran").exists()
             return
@@ -260,7 +260,7 @@ def test_never_two_at_once(tmp_path: Path, spawn: Spawner) -> None:
     for number in range(1, 6):
         ticks = [spawn(*run("--", *work.argv)) for _ in range(4)]
         work.wait_for("start", number)
-        eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=60)  # noqa: B023
+        eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=120)  # noqa: B023
         work.check(starts=number)
         (runner,) = (each for each in ticks if each.poll() is None)
         kill(runner)

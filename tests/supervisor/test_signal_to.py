@@ -108,7 +108,7 @@ def test_the_main_process_alone_is_told(
     runner = start(spawn, work, *MAIN)
     runner.send_signal(number)
     finishes(work, number)
-    assert runner.wait(60) == 7
+    assert runner.wait(120) == 7
     assert work.said("clean")
     assert spawn.mine() == []
 
@@ -125,8 +125,8 @@ def test_terminate_leaves_it_to_the_runner(tmp_path: Path, spawn: Spawner, neste
     workers(work)
     ending = spawn(LIFELINE, "terminate", *LONG, "--json", name if nested else f"{name[:-4]}-in")
     finishes(work, signal.SIGTERM)
-    assert runner.wait(60) == 7
-    out, err = ending.communicate(timeout=60)
+    assert runner.wait(120) == 7
+    out, err = ending.communicate(timeout=120)
     assert (ending.returncode, err) == (0, "")
     assert {each["signal"] for each in json.loads(out)} == {"TERM"}
     assert work.said("clean")
@@ -138,9 +138,9 @@ def test_to_a_group_it_goes_to_all(tmp_path: Path, spawn: Spawner) -> None:
     runner = start(spawn, work)
     runner.send_signal(signal.SIGTERM)
     told = {*work.said("up"), *workers(work)}
-    eventually(lambda: {pid for pid, _ in heard(work)} == told, within=60)
+    eventually(lambda: {pid for pid, _ in heard(work)} == told, within=120)
     work.make("go")
-    assert runner.wait(60) == 7
+    assert runner.wait(120) == 7
 
 
 @pytest.mark.parametrize("whom", ["group", "main"])
@@ -153,10 +153,10 @@ def test_other_signals_go_the_same_way(tmp_path: Path, spawn: Spawner, whom: str
     assert len(group) == 2
     runner.send_signal(signal.SIGUSR1)
     told = {main} if whom == "main" else {main, *group}
-    eventually(lambda: {pid for pid, _ in heard(work)} == told, within=60)
+    eventually(lambda: {pid for pid, _ in heard(work)} == told, within=120)
     runner.send_signal(signal.SIGTERM)
     work.make("go")
-    assert runner.wait(60) == 7
+    assert runner.wait(120) == 7
     others = [(pid, number) for pid, number in heard(work) if number == signal.SIGUSR1]
     assert {pid for pid, _ in others} == told
 
@@ -185,7 +185,7 @@ def test_what_the_main_process_leaves_gets_term_then(tmp_path: Path, spawn: Spaw
     runner = spawn(*run(*LONG, *MAIN, "--", *work.argv))
     (main,), (child,) = work.wait_for("up"), work.wait_for("worker")
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 0
+    assert runner.wait(120) == 0
     assert heard(work) == [(main, signal.SIGTERM), (child, signal.SIGTERM)]
     assert spawn.mine() == []
 
@@ -217,12 +217,12 @@ def test_when_the_runner_is_killed_the_rest_is_told(tmp_path: Path, spawn: Spawn
     runner = spawn(*run(*LONG, *MAIN, "--", *work.argv))
     (main,), (child,) = work.wait_for("up"), work.wait_for("worker")
     ending = spawn(LIFELINE, "terminate", *LONG, "--", *work.argv)
-    eventually(lambda: heard(work), within=60)
+    eventually(lambda: heard(work), within=120)
     assert heard(work) == [(main, signal.SIGTERM)]
     runner.kill()
-    eventually(lambda: (child, signal.SIGTERM) in heard(work), within=60)
+    eventually(lambda: (child, signal.SIGTERM) in heard(work), within=120)
     work.make("go")
-    assert ending.wait(60) == 0
+    assert ending.wait(120) == 0
 
 
 @pytest.mark.parametrize("how", ["grace", "asked twice"])
@@ -237,7 +237,7 @@ def test_kill_is_for_all(tmp_path: Path, spawn: Spawner, how: str) -> None:
     if how == "asked twice":
         assert work.wait_for("told") == [main]
         runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 128 + signal.SIGKILL
+    assert runner.wait(120) == 128 + signal.SIGKILL
     assert set(work.said("told")) <= {main}
     assert spawn.mine() == []
 
@@ -253,7 +253,7 @@ def test_a_stopped_pool_is_continued(tmp_path: Path, spawn: Spawner) -> None:
     eventually(lambda: {seen.state for pid in pids if (seen := look(pid))} == {"T"})
     runner.send_signal(signal.SIGTERM)
     finishes(work, signal.SIGTERM)
-    assert runner.wait(60) == 7
+    assert runner.wait(120) == 7
     assert not any(map(alive, pids))
 
 
@@ -270,7 +270,7 @@ def test_a_file_can_say_so(tmp_path: Path, spawn: Spawner) -> None:
     workers(work)
     ending = spawn(LIFELINE, "terminate", name)
     finishes(work, signal.SIGTERM)
-    assert (runner.wait(60), ending.wait(60)) == (7, 0)
+    assert (runner.wait(120), ending.wait(120)) == (7, 0)
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("1h", 3600), ("2s", 10), (None, 10)])

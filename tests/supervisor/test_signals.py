@@ -81,7 +81,7 @@ def test_term_and_int_arrive_as_themselves(
     runner = spawn(*run("--", *work.argv))
     work.wait_for("up")
     runner.send_signal(number)
-    assert runner.wait(60) == 40 + number
+    assert runner.wait(120) == 40 + number
     assert [line.split()[1] for line in work.lines()] == ["up", str(int(number))]
 
 
@@ -162,7 +162,7 @@ except ProcessLookupError:
     for each in storms:
         assert each.stdout and each.stdout.read(2) == "on"
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 5
+    assert runner.wait(120) == 5
 
 
 # --- what the job finds -----------------------------------------------------------------------
@@ -196,7 +196,7 @@ os.execv(sys.argv[1], sys.argv[1:])
     runner = spawn(*python(block, *run("--", *work.argv)))
     work.wait_for("up")
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(60) == 0
+    assert runner.wait(120) == 0
 
 
 def test_what_was_ignored_stays_ignored(tmp_path: Path, spawn: Spawner) -> None:
@@ -211,7 +211,7 @@ def test_what_was_ignored_stays_ignored(tmp_path: Path, spawn: Spawner) -> None:
         assert status(runner.pid)["SigIgn"] & bit(number)
         runner.send_signal(number)
     runner.send_signal(signal.SIGUSR2)  # the job would have died of one before
-    assert runner.wait(60) == 128 + signal.SIGUSR2
+    assert runner.wait(120) == 128 + signal.SIGUSR2
 
 
 # --- between fork and exec --------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_term_between_fork_and_exec(tmp_path: Path, spawn: Spawner) -> None:
         if child:
             runner.send_signal(signal.SIGTERM)
             os.kill(child, signal.SIGCONT)
-            assert runner.wait(60) == 128 + signal.SIGTERM
+            assert runner.wait(120) == 128 + signal.SIGTERM
             assert spawn.mine() == []
         if caught:
             return
@@ -245,10 +245,10 @@ def test_a_signal_to_the_job_between_fork_and_exec(tmp_path: Path, spawn: Spawne
         if child:
             os.kill(child, signal.SIGTERM)
             os.kill(child, signal.SIGCONT)
-            eventually(lambda: look(child) is None, within=60)  # noqa: B023
+            eventually(lambda: look(child) is None, within=120)  # noqa: B023
             assert runner.stdout and runner.stdout.readline() == "run\n"
         runner.send_signal(signal.SIGTERM)
-        assert runner.wait(60) == 128 + signal.SIGTERM
+        assert runner.wait(120) == 128 + signal.SIGTERM
         if caught:
             return
     pytest.fail("the moment was never hit")
@@ -259,7 +259,7 @@ def stopped_child(runner: subprocess.Popen[str]) -> tuple[int, bool]:
 
     Then it still shows the runner's command line. 0 if it was gone before it could be stopped.
     """
-    child = eventually(lambda: first_child(runner), within=60, every=0)
+    child = eventually(lambda: first_child(runner), within=120, every=0)
     os.kill(child, signal.SIGSTOP)
     eventually(lambda: (seen := look(child)) is None or seen.state in "TZ")
     return (child, shown(child) == shown(runner.pid)) if alive(child) else (0, False)

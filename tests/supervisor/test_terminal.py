@@ -67,7 +67,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Return once `text` has been printed, and forget everything up to it."""
-        eventually(lambda: text in self._read(), within=60)
+        eventually(lambda: text in self._read(), within=120)
         self.printed = self.printed.partition(text)[2]
 
     def hang_up(self) -> None:
@@ -97,7 +97,7 @@ class Shell(Terminal):
     def status(self) -> int:
         """The exit status that a `run` printed."""
         self.wait_for("status=")
-        eventually(lambda: "\n" in self._read(), within=60)
+        eventually(lambda: "\n" in self._read(), within=120)
         return int(self.printed.split()[0])
 
     def is_there(self) -> None:
@@ -286,7 +286,7 @@ def test_a_terminal_that_hangs_up(tmp_path: Path, shell: Shell, stopped: bool) -
         shell.type(CTRL_Z)
         eventually(lambda: is_stopped(pid) and is_stopped(runner))
     shell.hang_up()
-    eventually(lambda: not alive(runner), within=60)
+    eventually(lambda: not alive(runner), within=120)
     assert not alive(pid)
     assert work.said("SIGHUP") == [pid] or (stopped and work.said("SIGTERM") == [pid])
 
@@ -300,7 +300,7 @@ def test_a_hang_up_in_the_background(tmp_path: Path, shell: Shell) -> None:
     runner = runner_of(pid)
     shell.is_there()
     shell.hang_up()
-    eventually(lambda: not alive(runner), within=60)
+    eventually(lambda: not alive(runner), within=120)
     assert not alive(pid)
     assert work.said("SIGHUP") == [pid]
 
@@ -319,7 +319,7 @@ def test_ctrl_z_where_nobody_could_continue(
     work.wait_for("SIGCONT")
     eventually(lambda: not is_stopped(pid) and not is_stopped(runner_of(pid)))
     terminal.type(CTRL_C)
-    assert terminal.process.wait(60) == 42
+    assert terminal.process.wait(120) == 42
 
 
 def test_a_terminal_of_its_own_that_hangs_up(
@@ -330,7 +330,7 @@ def test_a_terminal_of_its_own_that_hangs_up(
     terminal = open_terminal("--", *work.argv)
     work.wait_for("up")
     terminal.hang_up()
-    assert terminal.process.wait(60) == 41
+    assert terminal.process.wait(120) == 41
 
 
 def test_without_a_terminal(tmp_path: Path, spawn: Spawner) -> None:

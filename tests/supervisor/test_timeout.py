@@ -66,12 +66,12 @@ def test_term_while_it_is_ended(tmp_path: Path, spawn: Spawner) -> None:
     words = shell(tmp_path, "trap ': >$0.term' TERM; echo $$; while :; do sleep 0.05; done")
     runner = spawn(*run(*SOON, "--grace", "1h", "--", *words))
     job = int(runner.stdout.readline())
-    eventually((tmp_path / "job.sh.term").exists, within=60)
+    eventually((tmp_path / "job.sh.term").exists, within=120)
     os.kill(runner.pid, signal.SIGTERM)
     eventually(lambda: not _pending(runner.pid))  # or the two would be merged into one
     assert look(job)
     os.kill(runner.pid, signal.SIGTERM)
-    assert runner.wait(60) == 124
+    assert runner.wait(120) == 124
 
 
 def _pending(pid: int) -> int:

@@ -82,7 +82,7 @@ def start(spawn: Spawner, work: Work, *options: str) -> subprocess.Popen[str]:
 def end(runner: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
     """Send the signal to the runner; its exit code."""
     runner.send_signal(number)
-    return runner.wait(60)
+    return runner.wait(120)
 
 
 def nobody_left(spawn: Spawner) -> bool:
@@ -187,7 +187,7 @@ while True:
     runner.send_signal(signal.SIGTERM)
     work.wait_for("term")
     work.make("go")
-    assert runner.wait(60) == 9
+    assert runner.wait(120) == 9
     assert work.said("clean")
 
 
@@ -253,7 +253,7 @@ stand_by("up")
     work.wait_for("term")
     eventually(lambda: look(pid) is None)
     work.make("go")
-    assert runner.wait(60) == 0
+    assert runner.wait(120) == 0
     assert work.said(f"child of {runner.pid}")
     assert nobody_left(spawn)
 
@@ -324,7 +324,7 @@ def test_a_job_that_is_killed_leaves_nobody(tmp_path: Path, spawn: Spawner) -> N
     look_again = look(pid)
     assert look_again and look_again.ppid == runner.pid
     subprocess.run(["kill", "-KILL", str(pid)], check=True)
-    assert runner.wait(60) == 128 + signal.SIGKILL
+    assert runner.wait(120) == 128 + signal.SIGKILL
     assert nobody_left(spawn)
 
 
@@ -355,7 +355,7 @@ while True:
     work.wait_for("up")
     runner.send_signal(signal.SIGTERM)
     work.wait_for("away")
-    assert runner.wait(60) == (128 + signal.SIGKILL if stays else 4)
+    assert runner.wait(120) == (128 + signal.SIGKILL if stays else 4)
     assert nobody_left(spawn)
 
 

@@ -470,7 +470,7 @@ class _Round:
 
     def _stands_by(self, second: Popen[str]) -> None:
         records = self.hosts[1].state / "runs"
-        eventually(lambda: records.exists() and any(records.iterdir()), within=60)
+        eventually(lambda: records.exists() and any(records.iterdir()), within=120)
         if self.outcome.store != "file":
             keeper_of(runner_of(second))
 

@@ -65,14 +65,14 @@ def runner_of(started: Popen[Any]) -> int:
         words = argv(pid)
         return shows in words and b"python" in os.path.basename(words[0])
 
-    return eventually(lambda: next(filter(is_runner, below(started.pid)), 0), within=60)
+    return eventually(lambda: next(filter(is_runner, below(started.pid)), 0), within=120)
 
 
 def keeper_of(runner: int) -> int:
     """The process that holds the lease for a runner."""
     return eventually(
         lambda: next((p for p in below(runner) if b"lifeline.keeping" in b" ".join(argv(p))), 0),
-        within=60,
+        within=120,
     )
 
 
@@ -80,5 +80,5 @@ def job_of(runner: int, script: Path) -> int:
     """The job below a runner, by its script."""
     wanted = os.fsencode(script)
     return eventually(
-        lambda: next((pid for pid in below(runner) if wanted in argv(pid)), 0), within=60
+        lambda: next((pid for pid in below(runner) if wanted in argv(pid)), 0), within=120
     )

@@ -95,7 +95,7 @@ class Work:
         """The pids of all that said `word`, in order."""
         return [int(line.split()[0]) for line in self.lines() if line.split(maxsplit=1)[1] == word]
 
-    def wait_for(self, word: str, times: int = 1, within: float = 60.0) -> list[int]:
+    def wait_for(self, word: str, times: int = 1, within: float = 120.0) -> list[int]:
         """The pids of those that said `word`, once it was said `times` times."""
         eventually(lambda: len(self.said(word)) >= times, within)
         return self.said(word)

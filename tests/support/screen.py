@@ -67,7 +67,7 @@ class ScreenTerminal:
     def wait_for(self, *texts: str) -> str:
         """The line that holds all `texts`, once there is one."""
         try:
-            return eventually(lambda: self.line(*texts), within=60, every=0.02)
+            return eventually(lambda: self.line(*texts), within=120, every=0.02)
         except AssertionError:
             shown = "\n".join(self.lines())
             raise AssertionError(f"{texts} never on one line; there is:\n{shown}") from None

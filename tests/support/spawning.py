@@ -116,7 +116,7 @@ class Spawner:
         return process
 
     def run(
-        self, *argv: str | os.PathLike[str], timeout: float = 60.0, **options: Any
+        self, *argv: str | os.PathLike[str], timeout: float = 120.0, **options: Any
     ) -> subprocess.CompletedProcess[Any]:
         """Start `argv` and wait for its end, at most `timeout` seconds."""
         process = self(*argv, **options)
@@ -134,7 +134,7 @@ class Spawner:
             parents = {seen.pid for seen in born}
         return found
 
-    def end(self, within: float = 20.0) -> None:
+    def end(self, within: float = 60.0) -> None:
         """Kill and reap everything of this test; AssertionError if that takes `within` seconds."""
         deadline = time.monotonic() + within
         while left := self.mine():

@@ -53,7 +53,7 @@ class Stage:
     def running(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """The process of those words, once the sleeper in them has started."""
         process = self.spawn(*words, **options)
-        eventually(self.started.exists, within=30)
+        eventually(self.started.exists, within=120)
         return process
 
     def start(self, *words: str) -> subprocess.Popen[str]:

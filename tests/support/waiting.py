@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], within: float = 30.0, every: float = 0.005) -> T:
+def eventually(look: Callable[[], T], within: float = 120.0, every: float = 0.005) -> T:
     """The first true value that `look` returns; AssertionError after `within` seconds without one.
 
     A time limit bounds a failing test, it never decides a passing one: make it generous.

@@ -50,7 +50,7 @@ class App:
     def wait_for_jobs(self, count: int) -> None:
         """Until so many jobs have begun."""
         try:
-            eventually(lambda: len(list(self.here.glob("began-*"))) >= count, within=60)
+            eventually(lambda: len(list(self.here.glob("began-*"))) >= count, within=120)
         except AssertionError:
             said = (self.here / "output").read_text(errors="replace")
             raise AssertionError(f"no {count} jobs have begun:\n{said[-3000:]}") from None
@@ -121,7 +121,7 @@ def settles() -> Callable[..., None]:
             return seen[-1] == expected
 
         try:
-            eventually(is_so, within=40, every=0.05)
+            eventually(is_so, within=120, every=0.05)
         except AssertionError:
             raise AssertionError(f"still {seen[-1]}, not {expected}") from None
 

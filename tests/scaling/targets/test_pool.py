@@ -85,12 +85,12 @@ class Yard:
 
     def is_up(self, count: int) -> None:
         """Wait until so many workers have said that they are up."""
-        eventually(lambda: len(self.said("up")) >= count, within=60)
+        eventually(lambda: len(self.said("up")) >= count, within=120)
 
     def give(self, number: int) -> None:
         """A job for a worker, which it has begun on return."""
         (self.directory / f"job-{number}").touch()
-        eventually(lambda: str(number) in self.said("begun"), within=60)
+        eventually(lambda: str(number) in self.said("begun"), within=120)
 
     def end_job(self, number: int) -> None:
         (self.directory / f"job-{number}").unlink()
@@ -102,7 +102,7 @@ def yard(tmp_path: Path, spawn: Spawner) -> Yard:
 
 
 def becomes(pool: Any, count: int) -> None:
-    eventually(lambda: pool.read() == count, within=60)
+    eventually(lambda: pool.read() == count, within=120)
 
 
 def test_up_to_five_down_to_zero_and_up_again(yard: Yard) -> None:
@@ -146,7 +146,7 @@ def test_idle_workers_go_first_and_a_job_is_finished(yard: Yard, way: str) -> No
     becomes(pool, 1)
     assert yard.said("left") == ["1", "3"]
     pool.write(0)
-    eventually(lambda: yard.said("told") == ["1", "2", "3"], within=60)
+    eventually(lambda: yard.said("told") == ["1", "2", "3"], within=120)
     assert pool.read() == 1
     yard.end_job(2)
     becomes(pool, 0)
@@ -171,7 +171,7 @@ def test_a_worker_is_told_once(yard: Yard) -> None:
     yard.is_up(1)
     yard.give(1)
     pool.write(0)
-    eventually(lambda: yard.said("told"), within=60)
+    eventually(lambda: yard.said("told"), within=120)
     for scaler in (pool, yard.pool(), yard.pool()):
         assert scaler.read() == 1
         scaler.write(0)
@@ -188,10 +188,10 @@ def test_one_that_finishes_is_not_replaced_by_telling_another(yard: Yard) -> Non
     for number in (1, 2, 3):
         yard.give(number)
     pool.write(2)
-    eventually(lambda: yard.said("told") == ["3"], within=60)
+    eventually(lambda: yard.said("told") == ["3"], within=120)
     pool.write(2)
     pool.write(1)
-    eventually(lambda: len(yard.said("told")) == 2, within=60)
+    eventually(lambda: len(yard.said("told")) == 2, within=120)
     assert pool.read() == 3
     for number in (1, 2, 3):
         yard.end_job(number)
@@ -221,7 +221,7 @@ def test_a_grace_ends_what_does_not_finish(yard: Yard) -> None:
     yard.is_up(1)
     yard.give(1)
     patient.write(0)
-    eventually(lambda: yard.said("told"), within=60)
+    eventually(lambda: yard.said("told"), within=120)
     patient.write(0)
     assert patient.read() == 1
     strict.write(0)
@@ -299,7 +299,7 @@ def test_the_number_is_in_the_environment_and_in_the_words(
     text = f"echo $LIFELINE_POOL $LIFELINE_NUMBER $0 $LIFELINE_RUN $LIFELINE_LOCK. >{written}"
     pool = yard.pool(command=["sh", "-c", f"{text}; exec sleep 3600", "worker-{number}"])
     pool.write(1)
-    words = eventually(lambda: written.exists() and written.read_text().split(), within=60)
+    words = eventually(lambda: written.exists() and written.read_text().split(), within=120)
     assert words[:3] == [yard.name, "1", "worker-1"]
     assert "outer" not in words and "redis" not in words[-1]
 
@@ -311,7 +311,7 @@ def test_each_has_a_log_of_its_own(yard: Yard) -> None:
     pool.write(2)
     for number in (1, 2):
         log = yard.directory / f"{number}.log"
-        eventually(lambda log=log: log.exists() and log.read_text(), within=60)  # type: ignore[misc]
+        eventually(lambda log=log: log.exists() and log.read_text(), within=120)  # type: ignore[misc]
         assert log.read_text() == f"hello from {number}\n"
 
 
@@ -345,7 +345,7 @@ def test_workers_that_fail_at_once_are_told(yard: Yard) -> None:
             return "exit code 3" in str(error)
         return False
 
-    eventually(fails, within=60)
+    eventually(fails, within=120)
 
 
 def test_without_an_answer_about_busy_nobody_is_told(yard: Yard) -> None:

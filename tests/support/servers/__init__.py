@@ -85,7 +85,7 @@ class Server:
                 raise AssertionError(f"{self.name} did not start:\n{said[-2000:]}")
             return self._is_ready(self.port)
 
-        eventually(answers, within=60)
+        eventually(answers, within=120)
 
     def signal_all(self, number: int) -> None:
         """A signal to the server and everything that it has forked, whatever session that is in."""
@@ -126,6 +126,6 @@ class Server:
 
     def _reap(self) -> None:
         assert self._process is not None
-        self._process.wait(60)
+        self._process.wait(120)
         KEEP.discard(self._process.pid)
         self._process = None
