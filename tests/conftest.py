@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from support.spawning import Spawner, become_subreaper
 # How long an example takes says something about the machine only.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# For `bench`, whose rounds the suite plays too. Last: the package is the one that is installed.
+sys.path.append(str(Path(__file__).parents[1]))
 
 
 def pytest_sessionstart() -> None:
