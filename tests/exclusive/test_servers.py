@@ -47,6 +47,13 @@ WAYS = {
     "uwsgi": ([*UWSGI, "--master", "--processes=3"], True),
     "uwsgi-lazy": ([*UWSGI, "--master", "--processes=3", "--lazy-apps"], False),
 }
+# A signal that comes before a worker of gunicorn has set its handlers is lost to it, and the master
+# waits for it in vain: a server is ready once each of them has said so.
+GUNICORN_SETTINGS = """\
+def post_worker_init(worker):
+    with open("ready", "a") as file:
+        file.write("%d\\n" % worker.pid)
+"""
 #: Those that are tried with a store that knows at once when a process is killed: it saves time.
 FREED_AT_ONCE = {"gunicorn", "gunicorn-threads", "uwsgi-lazy"}
 #: How one is started that is not the parent of three workers.
@@ -94,12 +101,17 @@ def serve(spawn: Spawner, fleet: Fleets, environment: Callable[[str], tuple[Path
         argv = [programs / server, *rest]
         here = running.work.directory
         env = {**running.env, "PYTHONPATH": f"{path}{os.pathsep}{here}"}
+        ready = here / "ready"
+        ready.touch()
+        (here / "gunicorn.conf.py").write_text(GUNICORN_SETTINGS)
         with (here / "output").open("ab") as output:
             process = spawn(*argv, env=env, cwd=here, stdout=output, stderr=output)
         serving = Serving(running, process, loads)
         try:
             running.wait_for("loaded", 1 if loads else 3)
             eventually(lambda: way in ODD_WAYS or len(serving.workers()) == 3, within=120)
+            if server == "gunicorn":
+                eventually(lambda: len(ready.read_text().split()) >= 3, within=120)
         except AssertionError:
             raise AssertionError(serving.told()) from None
         return serving

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import socket
+import sys
 import urllib.request
 import uuid
 from collections.abc import Sequence
@@ -95,7 +96,8 @@ def call(api: str, method: str, path: str, body: object = None) -> None:
 
 
 def _command(directory: Path, _port: int) -> Sequence[str | Path]:
-    return [Path(str(home())) / "sbin" / "rabbitmq-server"]
+    server = Path(str(home())) / "sbin" / "rabbitmq-server"
+    return [sys.executable, Path(__file__).parents[1] / "subreaper.py", server]
 
 
 def _environment(server: Server, api_port: int, epmd_port: int) -> dict[str, str]:
