@@ -12,9 +12,10 @@ import signal
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..config import place
@@ -69,7 +70,7 @@ def put_together(verbs: Iterable[str]) -> typer.Typer:
             usage = "[OPTIONS] -- CMD…" if verb == "run" else "[OPTIONS]"
             add = made.command(verb, epilog=getattr(module, examples), options_metavar=usage)
             add(getattr(module, verb))
-    _let_flow(made)
+    _polish(made)
     return made
 
 
@@ -80,17 +81,40 @@ def __getattr__(name: str) -> typer.Typer:
     return whole
 
 
-def _let_flow(part: typer.Typer) -> None:
-    """Let the paragraphs of each help be broken where the terminal ends, not where the source does.
+class _Flags:
+    """Help that shows no value behind a flag: some versions of typer have `<bool>` there."""
 
-    typer keeps the line ends of a docstring, which come on top of those that a terminal needs.
+    def get_params(self, context: Any) -> Any:
+        """The parameters, as typer asks for them."""
+        found = super().get_params(context)  # type: ignore[misc]
+        for each in found:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""
+        return found
+
+
+class _Verb(_Flags, TyperCommand):
+    pass
+
+
+class _GroupOfVerbs(_Flags, TyperGroup):
+    pass
+
+
+def _polish(part: typer.Typer) -> None:
+    """What is the same for the help of every verb.
+
+    Paragraphs are broken where the terminal ends, not where the source does: typer keeps the line
+    ends of a docstring, which come on top of those that a terminal needs.
     """
+    part.info.cls = _GroupOfVerbs
     for command in part.registered_commands:
+        command.cls = _Verb
         written = command.help or inspect.getdoc(command.callback) or ""
         command.help = "\n\n".join(" ".join(text.split()) for text in written.split("\n\n"))
     for group in part.registered_groups:
         if group.typer_instance:
-            _let_flow(group.typer_instance)
+            _polish(group.typer_instance)
 
 
 def _print_version(wanted: bool) -> None:

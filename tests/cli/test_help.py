@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,18 @@ def test_the_help_of_every_verb_fits_a_screen(
     for example in examples:
         assert " ".join(["lifeline", *words]) in example
         assert len(example.splitlines()) == 1  # it can be copied
+
+
+@pytest.mark.parametrize("words", list(every_verb()), ids=" ".join)
+def test_no_flag_seems_to_take_a_value(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--json true` is refused, so nothing stands between a flag and what it does."""
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 200)
+    app([*words, "--help"], prog_name="lifeline", standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert re.search(r"--help +-h +Show this message", shown)
+    assert "bool" not in shown.lower()
 
 
 def test_a_paragraph_is_broken_by_the_terminal_only(
