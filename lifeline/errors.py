@@ -109,8 +109,13 @@ def complain(message: object) -> None:
 def show(value: bytes, limit: int = 200) -> str:
     """`value` as text that is safe to print on one line, cut after `limit` characters."""
     text = value.decode("utf-8", "backslashreplace")
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
+    safe = printable(text[: limit + 1])
     return safe if len(text) <= limit else safe[:limit] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: line ends, escape codes, changes of direction."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def show_words(words: "tuple[bytes, ...] | list[bytes]", limit: int = 200) -> str:

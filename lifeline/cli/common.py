@@ -10,7 +10,7 @@ import typer
 
 from .. import clock
 from ..config import names, place
-from ..errors import LifelineError, UsageError, show, show_words
+from ..errors import LifelineError, UsageError, printable, show, show_words
 from ..options import check_name
 from ..processes import holds, places, records
 from ..processes.identity import Identity
@@ -58,7 +58,7 @@ def optional_store_url(given: str | None) -> str | None:
 def title(identity: Identity, argv: Sequence[bytes] = ()) -> str:
     """A name, or the command as a person would type it."""
     if identity.name is not None:
-        return os.fsdecode(identity.name)
+        return show(identity.name, 1000)
     return show_words(tuple(argv) or identity.words[1:], 100)
 
 
@@ -92,18 +92,38 @@ def timestamp(seconds: float) -> str:
     return local.isoformat(" ", "seconds")
 
 
+def say(line: str) -> None:
+    """One line on stdout, whatever others have written into it."""
+    typer.echo(printable(line))
+
+
 def print_json(data: object) -> None:
     """`data` as one JSON document on stdout."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
+    sys.stdout.write("\n".join(map(_escaped, lines)) + "\n")
 
 
 def print_json_line(data: object) -> None:
     """`data` as one line of JSON on stdout."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.write(_escaped(json.dumps(data, ensure_ascii=False)) + "\n")
+
+
+def _escaped(line: str) -> str:
+    """JSON that says the same, without what a terminal would obey: JSON itself lets most of it be.
+
+    Such characters can only be in a string.
+    """
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns for people; piped, the same columns without colour or lines, one row a line."""
+    """Columns for people; piped, the same columns without colour or lines, one row a line.
+
+    What others have written into a cell does not get out of it.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and has_cursor():
         from rich.console import Console
         from rich.table import Table

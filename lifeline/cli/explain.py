@@ -58,7 +58,7 @@ def explain(
         typer.echo("no process mentions it")
     if verdict.holder and all(each.candidate.process != verdict.holder.process for each in judged):
         typer.echo(f"run record: pid {verdict.holder.process.pid} is alive under another title")
-    typer.echo(f"run would now: {conclusion}")
+    common.say(f"run would now: {conclusion}")
 
 
 def _considered(table: "Table", state: State, identity: Identity) -> list[twins.Candidate]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..clock import parse_duration, show_duration, wall
+from ..errors import show
 from ..events import HELD, STAND_DOWN
 from ..history import Event, read
 from ..processes.state import State
@@ -62,4 +63,4 @@ def _value(key: str, value: Any) -> str:
         return show_duration(float(value)) if value >= 1 else f"{value:g}s"
     if key == "until":
         return common.timestamp(float(value))
-    return str(value)
+    return show(str(value).encode("utf-8", "backslashreplace"))

@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ..clock import show_duration
+from ..errors import printable
 from .model import CONFIRM, HELP, Model
 from .rows import ELSEWHERE, HELD, OFF, RUNNING, STANDBY, STOPPED, Row, View
 
@@ -145,7 +146,8 @@ def _cells(texts: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cut(text: str, size: int) -> str:
-    """Exactly so many columns; what is cut off shows."""
+    """Exactly so many columns; what is cut off shows, and what a terminal would obey as well."""
+    text = printable(text)
     if cell_len(text) <= size:
         return set_cell_size(text, size)
     return set_cell_size(text, size - 1) + "…" if size > 0 else ""

@@ -8,7 +8,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from lifeline import lock
 from support.lifelines import LIFELINE, lifeline, run, tick
+from support.servers import files
 from support.stage import Stage, assert_one_line
 from support.waiting import eventually
 
@@ -217,3 +219,15 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_escaped(stage: Stage) -> 
         assert ended.returncode in (0, 3), ended.stderr
         assert ended.stderr == ""
         assert "\\u65e5\\u672c" in ended.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["table", "json"])
+def test_what_others_put_into_a_store_is_not_obeyed(stage: Stage, words: tuple[str, ...]) -> None:
+    """A lease's name can be any text: `lock holders` shows what a terminal would act on."""
+    url = files.fresh()
+    with lock("a\x1b]0;owned\x07\nb\u202e", url):
+        told = lifeline(stage.spawn, "lock", "holders", "--lock", url, *words)
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert words or len(lines) == 2

@@ -128,6 +128,18 @@ def test_a_reason_can_be_any_text_and_is_shown_on_one_line(
     assert status == f"not running\nheld: {stage.name} ({shown})\n"
 
 
+@pytest.mark.parametrize("reason", ["x\033]0;owned\007\ny", "a\u202eb", "\u009b31m"])
+def test_the_history_obeys_no_reason(stage: Stage, reason: str) -> None:
+    """What a terminal would obey is shown instead: for people, and in JSON, which says the same."""
+    lifeline(stage.spawn, "hold", "--reason", reason, stage.name)
+    table = lifeline(stage.spawn, "history", stage.name).stdout
+    assert all(line.isprintable() for line in table.splitlines())
+    assert f"reason {ascii(reason)[1:-1]}" in table.splitlines()[1]
+    data = lifeline(stage.spawn, "history", "--json", stage.name).stdout
+    assert data.removesuffix("\n").isprintable()
+    assert json.loads(data)["reason"] == reason
+
+
 def test_a_hold_is_its_users_alone(stage: Stage, state_dir: Path) -> None:
     """A file that nobody else reads, in a directory that nobody else enters."""
     lifeline(stage.spawn, "hold", stage.name)
