@@ -231,3 +231,26 @@ def test_what_others_put_into_a_store_is_not_obeyed(stage: Stage, words: tuple[s
     lines = told.stdout.splitlines()
     assert all(line.isprintable() for line in lines)
     assert words or len(lines) == 2
+
+
+def test_a_working_directory_that_is_gone(stage: Stage) -> None:
+    """A relative path of an option means nothing there, and that is what is said."""
+    gone = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    words = run("--log", "x.log", "--", stage.sleeper())
+    ended = stage.spawn.run("sh", "-c", gone, "sh", *words)
+    assert ended.returncode == 75
+    assert_one_line(ended, "the working directory is gone, so relative paths mean nothing")
+    assert not stage.started.exists()
+
+
+def test_a_limit_of_open_files_that_is_too_low(stage: Stage) -> None:
+    """Whatever could not be opened first, the line says which limit it was."""
+    refused = 0
+    for limit in range(5, 12):
+        words = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *run("--", "true")]
+        ended = stage.spawn.run(*words)
+        if ended.stderr.startswith("lifeline: "):  # below that, Python itself does not start
+            refused += 1
+            assert ended.returncode == 75
+            assert_one_line(ended, "no more files can be opened", "ulimit -n")
+    assert refused
