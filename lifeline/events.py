@@ -101,6 +101,12 @@ def paths(state: State) -> "list[bytes]":
     return [*(path + b".1" for path in newest), *newest]
 
 
+def lasting_paths(state: State) -> "list[bytes]":
+    """Those of them that tell of more than ticks that did nothing."""
+    newest = os.path.join(state.directory, b"events")
+    return [newest + b".1", newest]
+
+
 def encode(facts: "dict[str, Value]") -> bytes:
     """One JSON object on one line; facts that are None are left out (RFC 8259)."""
     parts = [

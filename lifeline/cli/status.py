@@ -6,6 +6,7 @@ import typer
 
 from .. import clock
 from ..errors import EXIT_NOT_RUNNING, show
+from ..history import Ends, ends
 from ..overview import Running, overview
 from ..processes import holds
 from ..processes.state import State
@@ -36,6 +37,10 @@ def status(
     running = overview(wanted)
     now = clock.wall()
     state = State()
+    exits = ends(state) if state.check() else Ends()
+    for each in running:
+        code = exits.code(each.identity, each.process.pid, each.since)
+        each.last_exit = each.last_exit if code is None else code
     held = holds.all_holds(state, now) if state.check() else []
     held = [hold for hold in held if wanted is None or hold.identity.same_command(wanted)]
     if json:
@@ -73,11 +78,15 @@ def _row(each: Running, now: float) -> tuple[str, ...]:
         common.timestamp(each.since),
         clock.show_duration(now - each.since),
         each.how + (" (stopped)" if each.stopped else ""),
-        str(each.job.pid) if each.job else "stands by" if each.standby else "-",
+        str(each.job.pid) if each.job else _without_job(each),
         f"{each.memory / 2**20:.1f} MiB" if each.memory else "-",
         str(each.restarts),
         "-" if each.last_exit is None else str(each.last_exit),
     )
+
+
+def _without_job(each: Running) -> str:
+    return "stands by" if each.standby else "ended" if each.job_ended else "-"
 
 
 def _data(each: Running) -> dict[str, Any]:
