@@ -25,7 +25,7 @@ LEVELS: list[set[str]] = [
     {"backends"},
     {"events"},
     {"history", "lease_memory", "lease_names", "program", "waiting"},
-    {"finding"},
+    {"finding", "holding"},
     {"ending", "outcome", "overview"},
     {"locked"},
     {"embed", "scaling", "supervision"},
