@@ -2,6 +2,7 @@
 
 import os
 
+from . import events
 from .errors import CannotTell, LifelineError, complain
 from .processes import records
 from .processes.identity import identify
@@ -37,11 +38,27 @@ class Claim:
     As a context manager it is released at the end of the block.
     """
 
-    def __init__(self, release: "Callable[[], None]") -> None:
+    def __init__(
+        self,
+        release: "Callable[[], None]",
+        tell_start: "Callable[[], Callable[[], None]] | None" = None,
+    ) -> None:
         self._release = release
+        self._tell_start = tell_start
+        self._tell_end = _nothing
+
+    def _begin(self) -> "Claim":
+        """Tell the history that the work begins, and of its end when that comes."""
+        if self._tell_start:
+            import atexit
+
+            self._tell_end = self._tell_start()
+            atexit.register(self._tell_end)
+        return self
 
     def release(self) -> None:
         """Let others run, although this process lives on. Doing it twice does nothing."""
+        self._tell_end()  # before others can begin
         release, self._release = self._release, _nothing
         release()
 
@@ -100,10 +117,28 @@ def lifeline(  # noqa: F811
 
     with claim:
         if terms is None:
+            claim._begin()
             return Outcome(True, main(*args, **kwargs))
         from .locked import call_locked
 
-        return call_locked(_lease(terms), lambda: main(*args, **kwargs))
+        def work() -> "Value":
+            claim._begin()
+            return main(*args, **kwargs)
+
+        outcome = call_locked(_lease(terms), work)
+        if not outcome:
+            _tell_taken()
+        return outcome
+
+
+def tell_end(claim: Claim) -> None:
+    """Tell the history that the work is over, for a process that is about to die of a signal."""
+    claim._tell_end()
+
+
+def _tell_taken() -> None:
+    """Tell the history that this host's turn came to nothing: somebody else has the lease."""
+    events.append(State(), events.STAND_DOWN, own_command(), reason="the lease is taken")
 
 
 def _lease(terms: "Terms") -> "Lock":
@@ -121,8 +156,11 @@ def claim_or_exit(
     try:
         if is_worker():
             return _claim_of_worker()
-        if not aloud and records.living_twin(State(), open_table(), own_command()):
-            raise SystemExit(0)  # the short way, as in `tick`
+        command, state = own_command(), State()
+        twin = None if aloud else records.living_twin(state, open_table(), command)
+        if twin:  # the short way, as in `tick`
+            events.append(state, events.STAND_DOWN, command, pid=twin.process.pid)
+            raise SystemExit(0)
         claim, verdict = _claim(how)
         if verdict and aloud:
             _say_running(verdict)
@@ -133,7 +171,7 @@ def claim_or_exit(
         raise SystemExit(error.exit_code) from None
     if claim is None:
         raise SystemExit(0)
-    return claim
+    return claim._begin()
 
 
 def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
@@ -141,6 +179,7 @@ def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
     from .lease_memory import Memory
 
     if not lease.acquire_if_free(Memory.of_lease(lease.name)):
+        _tell_taken()
         return None
 
     pid, held = os.getpid(), lease.lease
@@ -153,7 +192,7 @@ def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
     import atexit
 
     atexit.register(release)  # the process is the unit: at its end nothing of its work is left
-    return Claim(release)
+    return Claim(release, claim._tell_start)
 
 
 def _say_running(verdict: "twins.Verdict") -> None:
@@ -194,12 +233,14 @@ def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
         markers.lower(state, table, command, process)
         raise CannotTell(twins.why_unknown(verdict))
     if verdict.kind == twins.RUNNING:
+        events.append(state, events.STAND_DOWN, command, pid=twins.foremost(verdict).pid)
         return None, verdict
     if verdict.kind == twins.MINE:
         return Claim(_nothing), None
     hold = holds.read(state, command, clock.wall()) if state.check() else None
     if hold:
         complain(holds.sentence(hold, clock.wall()))
+        events.append(state, events.HELD, command)
         return None, None
     if verdict.leftovers:
         from .ending import end_leftovers
@@ -213,7 +254,7 @@ def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
             records.withdraw(state, command, process)
 
     _withdraw_at_exit(state, table, command)
-    return Claim(release), None
+    return Claim(release, lambda: events.begin(state, command)), None
 
 
 def _claim_of_worker() -> Claim:

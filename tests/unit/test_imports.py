@@ -58,6 +58,7 @@ FREE_OF: dict[str, set[str]] = {
     "lifeline.__main__": DEAR,
     "lifeline.tick": DEAR | {"lifeline.supervisor", "lifeline.supervision"},
     "lifeline.supervisor": DEAR,
+    "lifeline.embed": DEAR,
     "lifeline.config.quick": DEAR | {"lifeline.toml"},
 }
 
