@@ -67,7 +67,7 @@ def _asks_for_help(arguments: "list[str]") -> bool:
     for word in arguments:
         if word == "--":
             return False
-        if word in ("-h", "--help"):
+        if word in ("-h", "--help", "--help-all"):
             return True
     return False
 

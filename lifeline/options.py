@@ -111,7 +111,7 @@ def read_values(arguments: "list[str]") -> "tuple[dict[str, object], int]":
                 attached = arguments[at]
             values[name] = attached
         elif word.startswith("-"):
-            raise UsageError(f"no such option: {word}{_hint(word)} (see lifeline run --help)")
+            raise UsageError(f"no such option: {word}{_hint(word)} (see lifeline run --help-all)")
         else:
             raise UsageError(
                 f"unexpected {arguments[at]!r}: write two dashes before the command, "

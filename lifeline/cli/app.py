@@ -27,26 +27,27 @@ EXAMPLES = """Examples:
 
 lifeline status"""
 
-#: Each verb's module, and in there the name of its examples; a group of verbs is an `app` there.
+#: Each verb's module, in there the name of its examples, and what the list of verbs says of it; a
+#: group of verbs is an `app` there.
 _GROUP = ""
 _VERBS = {
-    "run": ("run", "EXAMPLES"),
-    "status": ("status", "EXAMPLES"),
-    "top": ("top", "EXAMPLES"),
-    "explain": ("explain", "EXAMPLES"),
-    "terminate": ("terminate", "EXAMPLES"),
-    "history": ("history", "EXAMPLES"),
-    "hold": ("hold", "HOLD_EXAMPLES"),
-    "release": ("hold", "RELEASE_EXAMPLES"),
-    "metrics": ("metrics", "EXAMPLES"),
-    "doctor": ("doctor", "EXAMPLES"),
-    "config": ("config", _GROUP),
-    "cron": ("cron", _GROUP),
-    "export": ("export", _GROUP),
-    "scale": ("scale", _GROUP),
-    "lock": ("lock", _GROUP),
-    "signal": ("signal", "EXAMPLES"),
-    "watch": ("watch", "EXAMPLES"),
+    "run": ("run", "EXAMPLES", "Run a command, unless it runs already: for cron."),
+    "status": ("status", "EXAMPLES", "Show what runs, and what is held."),
+    "top": ("top", "EXAMPLES", "Watch what runs, with keys to hold, release and end it."),
+    "explain": ("explain", "EXAMPLES", "Show every process that was considered, and why."),
+    "terminate": ("terminate", "EXAMPLES", "End a lifeline and everything below it."),
+    "history": ("history", "EXAMPLES", "Show starts, ends, restarts and holds."),
+    "hold": ("hold", "HOLD_EXAMPLES", "Keep a lifeline from being started for a while."),
+    "release": ("hold", "RELEASE_EXAMPLES", "End a hold."),
+    "metrics": ("metrics", "EXAMPLES", "Print metrics for Prometheus."),
+    "doctor": ("doctor", "EXAMPLES", "Find out what is wrong with cron or this machine."),
+    "config": ("config", _GROUP, "Look at the file of named lifelines."),
+    "cron": ("cron", _GROUP, "Write the lines of your crontab for named lifelines."),
+    "export": ("export", _GROUP, "Write a lifeline for systemd, Kubernetes or supervisord."),
+    "scale": ("scale", _GROUP, "Run as many workers as there is work."),
+    "lock": ("lock", _GROUP, "See who holds leases over several machines, and where."),
+    "signal": ("signal", "EXAMPLES", "Send a message to whoever holds a lease."),
+    "watch": ("watch", "EXAMPLES", "Hold a lease, and print the messages to it."),
 }
 
 
@@ -62,13 +63,19 @@ def put_together(verbs: Iterable[str]) -> typer.Typer:
         callback=_lifeline,
     )
     for verb in verbs:
-        name, examples = _VERBS[verb]
+        name, examples, short = _VERBS[verb]
         module = import_module(f".{name}", __package__)
         if examples == _GROUP:
-            made.add_typer(module.app)
+            made.add_typer(module.app, short_help=short)
         else:
             usage = "[OPTIONS] -- CMD…" if verb == "run" else "[OPTIONS]"
-            add = made.command(verb, epilog=getattr(module, examples), options_metavar=usage)
+            add = made.command(
+                verb,
+                cls=getattr(module, "Command", None),
+                epilog=getattr(module, examples),
+                short_help=short,
+                options_metavar=usage,
+            )
             add(getattr(module, verb))
     _polish(made)
     return made
@@ -132,9 +139,7 @@ def _lifeline(
     ] = False,
     config: Annotated[
         str | None,
-        typer.Option(
-            help="What NAMEs are: lifeline.toml, pyproject.toml or a Procfile; else the nearest."
-        ),
+        typer.Option(metavar="FILE", help="Where NAMEs are looked up, if not in the nearest file."),
     ] = None,
 ) -> None:
     pass  # main() has taken --config out, wherever it stood
@@ -146,7 +151,7 @@ def main(arguments: list[str]) -> int:
     head, command = _split(arguments)
     if head[:1] != ["scale"]:  # its own CONFIG is an argument
         head = place.take_option(head)
-    if head[:1] == ["run"] and not {"-h", "--help"} & set(head):
+    if head[:1] == ["run"] and not {"-h", "--help", "--help-all"} & set(head):
         from .run import run_anyway
 
         return run_anyway(head[1:], command)
@@ -171,9 +176,21 @@ def main(arguments: list[str]) -> int:
                 sys.stderr.write(f"{error}\n")
             return EXIT_USAGE
         if hasattr(error, "format_message"):  # typer's own usage errors
-            raise UsageError(" ".join(error.format_message().split())) from None
+            raise UsageError(_told(error)) from None
         raise
     return int(code or 0)
+
+
+def _told(error: Any) -> str:
+    """What typer says of a mistake, on one line; older ones do not say which verb comes nearest."""
+    import difflib
+    import re
+
+    said = " ".join(error.format_message().split())
+    verbs = getattr(getattr(error.ctx, "command", None), "commands", {})
+    word = re.fullmatch(r"No such command '(.*)'\.", said)
+    near = difflib.get_close_matches(word[1], verbs, 1) if word else []
+    return f"{said} Did you mean '{near[0]}'?" if near else said
 
 
 def _prepare_streams() -> None:

@@ -17,6 +17,9 @@ from ..processes.identity import Identity
 from ..processes.state import State
 from ..terminals import has_cursor
 
+#: How the help spells the lifeline that a verb is about; app.main takes the command out.
+NAME_OR_COMMAND = "NAME | -- CMD…"
+
 
 def meant(context: typer.Context, name: str | None) -> Identity | None:
     """The command after `--` or the NAME that a verb was given; None if it was given neither."""

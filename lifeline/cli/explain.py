@@ -29,7 +29,12 @@ def explain(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -25,7 +25,10 @@ def history(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Only this one.", show_default=False, autocompletion=common.complete_names
+            metavar=common.NAME_OR_COMMAND,
+            help="Only this one.",
+            show_default=False,
+            autocompletion=common.complete_names,
         ),
     ] = None,
     since: Annotated[str, typer.Option(help="How far back: 6h, 7d.")] = "7d",

@@ -29,7 +29,12 @@ def hold(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
     until: Annotated[
         str | None,
@@ -58,7 +63,12 @@ def release(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
 ) -> None:
     """End a hold: the next tick starts the lifeline again."""

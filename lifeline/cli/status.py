@@ -24,7 +24,10 @@ def status(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Only this one.", show_default=False, autocompletion=common.complete_names
+            metavar=common.NAME_OR_COMMAND,
+            help="Only this one.",
+            show_default=False,
+            autocompletion=common.complete_names,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -34,7 +34,12 @@ def terminate(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
     grace: Annotated[
         str | None,

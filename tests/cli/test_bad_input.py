@@ -33,7 +33,7 @@ WRONG_RUNS = [
     (("--", ""), "first word is empty"),
     (("JOB",), "write two dashes before the command"),
     (("--exec", "JOB"), "write two dashes before the command"),
-    (("--exce", "--", "JOB"), "did you mean --exec? (see lifeline run --help)"),
+    (("--exce", "--", "JOB"), "did you mean --exec? (see lifeline run --help-all)"),
     (("--exec=yes", "--", "JOB"), "--exec takes no value"),
     (("--on-running", "--", "JOB"), "--on-running needs a value"),
     (("--on-running=kill", "--", "JOB"), "skip, wait, replace, not 'kill'"),
