@@ -464,6 +464,18 @@ def test_a_signal_ends_a_verb_that_goes_on(stage: Stage, number: signal.Signals)
         assert each.wait(120) == 128 + number
 
 
+@row("`metrics`", "1", "prometheus_client is not installed")
+def test_metrics_gives_1_without_its_library(stage: Stage) -> None:
+    """The line names the extra that brings it."""
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "from lifeline.__main__ import main; sys.exit(main(['metrics']))"
+    )
+    ended = stage.spawn.run(sys.executable, "-c", code)
+    assert ended.returncode == 1
+    assert_one_line(ended, "pip install lifeline-run[metrics]")
+
+
 @row("`metrics`", "75", "a part could not be read; the others are printed")
 def test_metrics_gives_75_if_a_part_is_missing(stage: Stage) -> None:
     """Here, the leases of a store that does not answer."""
