@@ -5,10 +5,8 @@ import os
 from . import events
 from .errors import CannotTell, LifelineError, complain
 from .processes import records
-from .processes.identity import identify
-from .processes.places import ProcessPlace
 from .processes.state import State
-from .processes.table import Unseen, lineage, me, open_table
+from .processes.table import lineage, me, open_table
 from .program import argv, is_worker, own_command
 
 TTL = 30.0  # seconds: that of leases.terms, whose import every start would pay for
@@ -220,10 +218,10 @@ def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
     """(the claim, None), or (None, why not); (None, None) if the lifeline is held."""
     from . import clock
     from .processes import holds, markers, twins
-    from .processes.election import SETTLE, elect
+    from .processes.election import SETTLE, check_flag, elect
 
     table, state, command = open_table(), State(), own_command()
-    _check_flag(table, command)
+    check_flag(table, command, "call lifeline() before the title or the directory is changed")
     process = me(table).process
     if state.check():
         markers.raise_again(state, table, command, process)
@@ -280,20 +278,6 @@ def _withdraw_at_exit(state: State, table: "Table", command: "Identity") -> None
             records.withdraw(state, command, process)
 
     atexit.register(withdraw)
-
-
-def _check_flag(table: "Table", command: "Identity") -> None:
-    """Refuse to stand for election if others cannot recognise this process."""
-    pid = os.getpid()
-    try:
-        shown = identify(table.command_line(pid) or (), ProcessPlace(table, pid))
-    except Unseen as error:
-        raise CannotTell(f"others cannot recognise this process: {error}") from None
-    if not shown.same_command(command):
-        raise CannotTell(
-            "others cannot recognise this process by its command line: "
-            "call lifeline() before the title or the directory is changed"
-        )
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from . import clock, events
 from .errors import EXIT_SIGNAL_BASE, CannotTell, DiskFull, StateUnusable, complain
 from .options import RunOptions
 from .processes import holds, markers, records, twins
-from .processes.election import SETTLE, elect
+from .processes.election import SETTLE, check_flag, elect
 from .processes.places import meant
 from .processes.state import State
 from .processes.table import me, open_table
@@ -48,6 +48,7 @@ def run(options: RunOptions) -> int:
         time.sleep(options.jitter * int.from_bytes(os.urandom(4), "big") / 2**32)
     if options.per_host != 1:
         return _run_beside(table, state, command, options)
+    check_flag(table, command, "it has to be started as lifeline run")
     if options.on_running == "replace":
         _replace(table, state, command, options)
     verdict = _win(table, state, command, options)

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from ..config import texts
-from ..config.running import named_run
+from ..config.running import named_run, start_anew
 from ..options import RunOptions, parse_run
 from ..tick import tick
 from . import common
@@ -155,10 +155,16 @@ run.__signature__ = inspect.Signature(list(_parameters()))  # type: ignore[attr-
 
 
 def run_anyway(words: list[str], command: "tuple[bytes, ...] | None") -> int:
-    """`lifeline --config FILE run …`: what does not begin with `run` comes this way."""
+    """`lifeline --config FILE run …`: what does not begin with `run` comes this way.
+
+    Others recognise a runner only by a call that does, so it is started anew as one.
+    """
     if command is None:
         return tick(named_run(words, first=False))
-    return tick(parse_run([*words, "--", *map(os.fsdecode, command)]))
+    dashed = ["--", *map(os.fsdecode, command)]
+    options = parse_run([*words, *dashed])  # a mistake is told by the call that made it
+    start_anew(dashed, [*words, *dashed])
+    return tick(options)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

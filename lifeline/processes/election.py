@@ -8,11 +8,15 @@
    waiting: they look after my flag was up. One that stays had decided before my flag went up.
 """
 
+import os
 import time
 
+from ..errors import CannotTell
 from . import records, twins
+from .identity import identify
 from .look import gather, needle, not_seen, question
-from .table import me
+from .places import ProcessPlace
+from .table import Unseen, me
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +26,21 @@ if TYPE_CHECKING:
 
 SETTLE = 10.0  # seconds; fifty starters on one loaded core need about five
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
+
+def check_flag(table: "Table", command: "Identity", remedy: str) -> None:
+    """Refuse to stand for election as `command` if others cannot recognise this process as that.
+
+    They would neither stand down for it nor be waited for. Raises CannotTell; `remedy` says what
+    would show it.
+    """
+    pid = os.getpid()
+    try:
+        shown = identify(table.command_line(pid) or (), ProcessPlace(table, pid))
+    except Unseen as error:
+        raise CannotTell(f"others cannot recognise this process: {error}") from None
+    if not shown.same_command(command):
+        raise CannotTell(f"others cannot recognise this process by its command line: {remedy}")
 
 
 def look(

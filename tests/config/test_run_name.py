@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from support.configs import Write
-from support.lifelines import LIFELINE, Work, gate, has_exec, lifeline, run, tick
+from support.lifelines import (
+    LIFELINE,
+    Work,
+    changed,
+    gate,
+    has_exec,
+    lifeline,
+    run,
+    tick,
+)
 from support.stage import Stage, assert_one_line
 from support.waiting import eventually
 
@@ -109,6 +118,32 @@ def test_a_lifeline_whose_call_does_not_begin_with_run_shows_its_name(
     shown = Path(f"/proc/{started.pid}/cmdline").read_bytes().split(b"\0")
     assert shown[shown.index(b"run") + 1] == stage.name.encode()
     assert shown[shown.index(b"run") - 1].endswith(b"/lifeline")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        (LIFELINE, "--config", "lifeline.toml", "run"),
+        (LIFELINE, "--config=lifeline.toml", "run", "--config=lifeline.toml"),
+        (sys.executable, "-m", "lifeline", "--config", "lifeline.toml", "run", "--quiet"),
+    ],
+    ids=["before run", "twice", "module"],
+)
+def test_of_many_starters_of_a_command_exactly_one_runs(
+    stage: Stage, tmp_path: Path, call: tuple[str, ...]
+) -> None:
+    """Also if their call does not begin with `run`, which is what a runner is recognised by."""
+    work = Work(tmp_path / "work")
+    environment, opened = gate(tmp_path / "gate")
+    words = [*call, "--exit-code-if-running=9", "--", *work.argv]
+    starters = [stage.spawn(*words, env=environment) for _ in range(6)]
+    for each in starters:
+        eventually(lambda pid=each.pid: has_exec(pid, "run"))  # type: ignore[misc]
+    opened.touch()
+    work.wait_for("start")
+    eventually(lambda: [each.poll() for each in starters].count(None) == 1, within=120)
+    assert Counter(each.poll() for each in starters) == Counter({9: 5, None: 1})
+    work.check(starts=1)
 
 
 @pytest.mark.parametrize("name", ["key", "same"])
@@ -225,7 +260,9 @@ def test_a_mistake_in_another_lifeline_keeps_nobody_from_running(
     assert tick(stage.spawn, "good").returncode == 5
 
 
-def test_a_command_after_the_dashes_reads_no_configuration(stage: Stage, write: Write) -> None:
+def test_a_command_after_the_dashes_reads_no_configuration(
+    stage: Stage, write: Write, tmp_path: Path
+) -> None:
     """The tick opens no file of ours, and a broken one does not matter to it."""
     write("nonsense [\n")
     job = stage.shell("exit 6")
@@ -240,8 +277,7 @@ def test_a_command_after_the_dashes_reads_no_configuration(stage: Stage, write: 
         "assert not any('config' in name for name in sys.modules if 'lifeline' in name)\n"
         "sys.exit(code)\n"
     )
-    python = Path(LIFELINE).with_name("python")
-    ended = stage.spawn.run(python, "-c", code, "run", "--", job)
+    ended = stage.spawn.run(*changed(tmp_path, code, "run", "--", job))
     assert (ended.returncode, ended.stderr) == (6, "")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.lifelines import (
+    LIFELINE,
     Work,
     lifeline,
     line,
@@ -77,6 +78,25 @@ def test_p3_a_twin_is_found_below_its_wrapper(
     ended = tick(spawn, *FOUND, "--", *words, "true")
     assert ended.returncode == 0
     work.check(starts=1)
+
+
+@pytest.mark.parametrize("how", ["renamed", "called"])
+def test_p3_a_runner_that_others_cannot_recognise_starts_nothing(
+    how: str, spawn: Spawner, work: Work
+) -> None:
+    """P3: under another name, or called by a program, it would be no twin to anybody: exit 75."""
+    if how == "renamed":
+        other = work.directory / "other"
+        other.symlink_to(LIFELINE)
+        words = [str(other)]
+    else:
+        words = python("import sys; from lifeline.__main__ import main; sys.exit(main())")
+    for options in ((), ("--exec",), ("--on-running", "replace")):
+        refused = spawn.run(*words, "run", *options, "--", *work.argv)
+        assert refused.returncode == 75
+        assert "others cannot recognise this process by its command line" in refused.stderr
+    assert spawn.run(*words, "run", "--name", "mailer", "--", *work.argv).returncode == 75
+    work.check(starts=0)
 
 
 def test_p3_what_only_mentions_the_command_is_no_twin(spawn: Spawner, tmp_path: Path) -> None:
