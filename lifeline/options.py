@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NAME_LIMIT = 300  # characters
+# Seconds. From its exec to its leaving a starter takes a tenth, a busy machine makes that several;
+# who gives up sooner leaves as well, and nobody runs.
+LEAST_SETTLE = 1.0
 
 
 class RunOptions:
@@ -190,6 +193,16 @@ def _some_seconds(option: str, text: str) -> float:
     return seconds
 
 
+def _settle(option: str, text: str) -> float:
+    seconds = _seconds(option, text)
+    if seconds < LEAST_SETTLE:
+        raise UsageError(
+            f"{option} has to be {LEAST_SETTLE:g}s or more: "
+            "younger starters need that long to look and to leave"
+        )
+    return seconds
+
+
 def _wait(option: str, text: str) -> float:
     return float("inf") if text == _ALONE["wait"] else _seconds(option, text)
 
@@ -248,7 +261,7 @@ _CONVERT: "dict[str, Callable[[str, str], object]]" = {
     "name": _name,
     "on_running": _one_of("skip", "wait", "replace"),
     "exit_code_if_running": _number(0, 255),
-    "settle": _seconds,
+    "settle": _settle,
     "leftovers": _one_of("end", "count"),
     "grace": _seconds,
     "signal_to": _one_of("group", "main"),

@@ -39,6 +39,8 @@ WRONG_RUNS = [
     (("--on-running=kill", "--", "JOB"), "skip, wait, replace, not 'kill'"),
     (("--leftovers=keep", "--", "JOB"), "end, count, not 'keep'"),
     (("--settle=5x", "--", "JOB"), "'5x' is not a duration: write 90, 10s"),
+    (("--settle=0", "--", "JOB"), "--settle has to be 1s or more"),
+    (("--settle", "999ms", "--", "JOB"), "--settle has to be 1s or more"),
     (("--settle=" + "9" * 400, "--", "JOB"), "longer than a hundred years"),
     (("--exit-code-if-running=256", "--", "JOB"), "a number from 0 to 255"),
     (("--exit-code-if-running=" + "9" * 5000, "--", "JOB"), "a number from 0 to 255"),

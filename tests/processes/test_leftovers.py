@@ -18,7 +18,7 @@ from support.spawning import Spawner, alive, look
 from support.waiting import eventually
 
 FOUND = ("--exit-code-if-running", "9")
-SHORT = ("--settle", "100ms")
+SHORT = ("--settle", "1s")
 LONG = ("--settle", "1h")
 
 

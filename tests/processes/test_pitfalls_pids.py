@@ -177,7 +177,7 @@ def test_p15_a_session_whose_id_came_back_is_not_the_dead_runs(
     assert inside.do("result = start(*argv, pid=job, session=True)", argv=argv) == job
     (_, twin) = work.wait_for("start", times=2)
     assert (twin == job) is leads
-    found = inside.run(*run(*FOUND, "--settle", "10ms", "--", *work.argv))
+    found = inside.run(*run(*FOUND, "--settle", "1s", "--", *work.argv))
     assert (found.returncode, found.stderr) == (9, "")
     assert inside.do(f"result = alive({twin})")
 
