@@ -28,7 +28,7 @@ OPTIONS = {
     "exit_code_if_running": "Leave with this exit code, 0 to 255, if the command runs already or "
     "all slots are taken. Default: 0, so that cron stays quiet.",
     "settle": "If several start in the same instant, wait at most so long for the others to "
-    "leave. Default: 10s.",
+    "leave; 1s or more. Default: 10s.",
     "leftovers": "What to do with processes that a run which was killed has left behind: end ends "
     "them and starts, count takes them for the running command. Default: end.",
     "jitter": "Delay the start by a random time of at most this, so that many machines do not "
