@@ -1,9 +1,10 @@
 """lifeline() in a program: go on only if nobody else runs this program with these arguments."""
 
 import os
+from _thread import allocate_lock
 
 from . import events
-from .errors import CannotTell, LifelineError, complain
+from .errors import CannotTell, LifelineError, StateUnusable, complain
 from .processes import records
 from .processes.state import State
 from .processes.table import lineage, me, open_table
@@ -152,18 +153,7 @@ def claim_or_exit(
 ) -> Claim:
     """The claim, or the end of this process: exit 0 if a twin runs, `aloud` with a line."""
     try:
-        if is_worker():
-            return _claim_of_worker()
-        command, state = own_command(), State()
-        twin = None if aloud else records.living_twin(state, open_table(), command)
-        if twin:  # the short way, as in `tick`
-            events.append(state, events.STAND_DOWN, command, pid=twin.process.pid)
-            raise SystemExit(0)
-        claim, verdict = _claim(how)
-        if verdict and aloud:
-            _say_running(verdict)
-        if claim and terms:
-            claim = _under_lease(claim, _lease(terms))
+        claim = _claim_of_worker() if is_worker() else _claim_alone(how, aloud, terms)
     except LifelineError as error:
         complain(error)
         raise SystemExit(error.exit_code) from None
@@ -172,11 +162,24 @@ def claim_or_exit(
     return claim._begin()
 
 
+def _claim_alone(how: bytes, aloud: bool, terms: "Terms | None") -> "Claim | None":
+    claim, verdict = _claim(how, ends=True, quick=not aloud)
+    if verdict and aloud:
+        _say_running(verdict)
+    return _under_lease(claim, _lease(terms)) if claim and terms else claim
+
+
 def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
     """The claim with its lease; None if that is taken."""
     from .lease_memory import Memory
 
-    if not lease.acquire_if_free(Memory.of_lease(lease.name)):
+    acquired = False
+    try:
+        acquired = lease.acquire_if_free(Memory.of_lease(lease.name))
+    finally:
+        if not acquired:
+            claim.release()
+    if not acquired:
         _tell_taken()
         return None
 
@@ -204,23 +207,60 @@ def _say_running(verdict: "twins.Verdict") -> None:
 
 
 def _passed(verdict: "twins.Verdict | None") -> "Outcome[Any]":
-    """Stand down in a process that lives on: say so, or an older starter would wait for us."""
     from .finding import twin_of
     from .outcome import Outcome
+
+    return Outcome(False, twin=twin_of(open_table(), verdict) if verdict else None)
+
+
+# The flag is the process's: what one thread has seen must not lower it while another contends.
+_turn = allocate_lock()
+
+
+def _renew_turn() -> None:
+    global _turn
+    _turn = allocate_lock()  # who held it is no thread of a forked child
+
+
+os.register_at_fork(after_in_child=_renew_turn)
+
+
+def _claim(
+    how: bytes, *, ends: bool = False, quick: bool = False
+) -> "tuple[Claim | None, twins.Verdict | None]":
+    """(the claim, None), or (None, why not); (None, None) if the lifeline is held.
+
+    Without a claim the flag is lowered: others would wait for ever for a process that lives on.
+    Also if it `ends`, for SystemExit ends a thread only, and can be caught. `quick` is the short
+    way, as in `tick`: a twin's record gives (None, None), too.
+    """
     from .processes import markers
 
     table, state, command = open_table(), State(), own_command()
-    markers.lower(state, table, command, me(table).process)
-    return Outcome(False, twin=twin_of(table, verdict) if verdict else None)
+    with _turn:
+        claim: Claim | None = None
+        verdict: twins.Verdict | None = None
+        twin = records.living_twin(state, table, command) if quick else None
+        if twin:
+            events.append(state, events.STAND_DOWN, command, pid=twin.process.pid)
+        else:
+            claim, verdict = _contend(table, state, command, how)
+        if claim is None:
+            try:
+                markers.lower(state, table, command, me(table).process)
+            except StateUnusable:
+                if not ends:
+                    raise
+        return claim, verdict
 
 
-def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
-    """(the claim, None), or (None, why not); (None, None) if the lifeline is held."""
+def _contend(
+    table: "Table", state: State, command: "Identity", how: bytes
+) -> "tuple[Claim | None, twins.Verdict | None]":
     from . import clock
     from .processes import holds, markers, twins
     from .processes.election import SETTLE, check_flag, elect
 
-    table, state, command = open_table(), State(), own_command()
     check_flag(table, command, "call lifeline() before the title or the directory is changed")
     process = me(table).process
     if state.check():
