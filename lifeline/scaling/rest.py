@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from ..clock import wall
 from ..errors import UsageError, show
 from .bounded import Deadline
 from .errors import TargetError
+from .whole import whole
 
 _LARGEST = 16 << 20  # bytes of an answer
 _LONGEST_PAUSE = 3600.0  # seconds: more in a Retry-After is an error of the platform
@@ -114,7 +115,7 @@ class Client:
             connection.request(method, path, content, dict(headers))
             answer = connection.getresponse()
             self.answer_headers = answer.headers
-            return answer.status, _whole(answer)
+            return answer.status, whole(answer, _LARGEST)
         finally:
             sock.close()
 
@@ -163,13 +164,6 @@ def _connect(host: str, port: int, deadline: Deadline) -> socket.socket:
             sock.close()
             failed = error
     raise failed or OSError("no address")
-
-
-def _whole(answer: HTTPResponse) -> bytes:
-    content = answer.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ValueError("too long")
-    return content
 
 
 def _json(raw: bytes) -> Any:
