@@ -88,6 +88,7 @@ class Runner:
         self._guards = Guards(self._loop, options, reports, self._end)
         self._calls: Calls | None = None
         if leased:
+            reports.lease = leased.environment
             leased.watch(self._loop, self._on_lost)
             if options.on_signal is not None or options.forward_signals:
                 from . import calls
@@ -101,6 +102,16 @@ class Runner:
         Raises CommandFailed if the command cannot be executed the first time, StateUnusable or
         OSError if it cannot be started then.
         """
+        try:
+            return self._run()
+        except BaseException:
+            # A fault in here. The keeper sees to the job, or, with nobody to see to the lease
+            # either, what is below this process gets TERM from the kernel: too little here.
+            if self._job and self._is_lost():
+                self._shutdown.kill_all()
+            raise
+
+    def _run(self) -> int:
         backoff = restarts.Backoff(*self._options.backoff)
         while True:
             began = clock.boottime()

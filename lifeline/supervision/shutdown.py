@@ -94,6 +94,12 @@ class Shutdown:
             self._ending.kill_now()
             self.step()
 
+    def kill_all(self) -> None:
+        """KILL what there is, without a grace."""
+        if self._ending is None:
+            self._end_tree()
+        self.kill_now()
+
     def kill_within(self, seconds: float) -> None:
         """Wait that long for them, at most."""
         if self._ending:

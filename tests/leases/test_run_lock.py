@@ -205,6 +205,111 @@ def test_what_a_dead_run_left_is_ended_with_several_on_a_host(
     assert not alive(job)
 
 
+def test_an_orphan_keeps_it_though_the_job_has_leases_of_its_own(
+    spawn: Spawner, hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """One that uses files of the same directory itself, and forks: its child is the job's, too."""
+    url = files.fresh()
+    body = """
+from lifeline import lock
+lock("another", sys.argv[1]).acquire()
+child()
+work()
+"""
+    body = Work(tmp_path / "job", body)
+    words = run("--lock", url, "--name", name, "--", *body.argv, url)
+    first = hosts[0].here(*words)
+    (job,), (orphan,) = body.wait_for("start"), body.wait_for("child")
+    for pid in (first.pid, job):
+        os.kill(pid, signal.SIGKILL)
+    first.wait(120)
+    eventually(lambda: not alive(job))
+    holders = [LIFELINE, "lock", "holders", "--lock", url, name]
+    assert alive(orphan)
+    assert spawn.run(*holders).returncode == 0
+    os.kill(orphan, signal.SIGKILL)
+    eventually(lambda: spawn.run(*holders).returncode == 3)
+
+
+STORE = """
+import os, time
+from lifeline.backends.redis.backend import open_backend as redis
+
+
+class Faulty:
+    def __init__(self, inner):
+        self.__dict__["inner"] = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.inner, name, value)
+
+    def renew(self, claims):
+        if os.path.exists(os.environ["HANGS"]):
+            time.sleep(3600)
+        if os.path.exists(os.environ["FAILS"]):
+            raise KeyError("a fault in a driver")
+        return self.inner.renew(claims)
+
+
+def open_backend(url):
+    return Faulty(redis("redis:" + url.partition(":")[2]))
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A store of somebody else's, whose driver fails or hangs once a file is there."""
+    site = tmp_path / "site"
+    meta = site / "faulty_store-1.0.dist-info"
+    meta.mkdir(parents=True)
+    (site / "faulty_store.py").write_text(STORE)
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-store\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text(
+        "[lifeline.stores]\nfaulty = faulty_store:open_backend\n"
+    )
+    files = {"HANGS": str(tmp_path / "hangs"), "FAILS": str(tmp_path / "fails")}
+    return valkey.fresh().replace("redis:", "faulty:"), {"PYTHONPATH": str(site), **files}
+
+
+STUBBORN = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say("start")
+time.sleep(3600)
+"""
+
+
+def test_a_fault_in_a_driver_ends_the_job(
+    faulty: tuple[str, dict[str, str]], hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """In time, though it ignores TERM: the runner does not leave before it is gone."""
+    url, env = faulty
+    job = Work(tmp_path / "job", STUBBORN)
+    first = hosts[0].here(*run("--lock", url, "--name", name, *SHORT, "--", *job.argv), **env)
+    (pid,) = job.wait_for("start")
+    Path(env["FAILS"]).touch()
+    code, err = ended(first)
+    assert code == 76
+    assert not alive(pid)
+    assert "the store's driver failed: KeyError in faulty_store.py" in err
+
+
+def test_a_verb_without_an_end_holds_up_no_end_of_a_job(
+    faulty: tuple[str, dict[str, str]], hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """The runner is stopped and its keeper's store hangs: the keeper ends the job all the same."""
+    url, env = faulty
+    job = Work(tmp_path / "job", STUBBORN)
+    first = hosts[0].here(*run("--lock", url, "--name", name, *SHORT, "--", *job.argv), **env)
+    (pid,) = job.wait_for("start")
+    os.kill(first.pid, signal.SIGSTOP)
+    Path(env["HANGS"]).touch()
+    eventually(lambda: not alive(pid))
+    first.kill()
+
+
 # --- loss -------------------------------------------------------------------------------------
 
 
