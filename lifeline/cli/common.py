@@ -10,7 +10,7 @@ import typer
 
 from .. import clock
 from ..config import names, place
-from ..errors import LifelineError, UsageError, printable, show, show_words
+from ..errors import LifelineError, UsageError, printable, show, show_words, warn_of_password
 from ..options import check_name
 from ..processes import holds, places, records
 from ..processes.identity import Identity
@@ -48,6 +48,7 @@ def store_url(given: str | None) -> str:
     url = given or os.environ.get("LIFELINE_LOCK")
     if not url:
         raise UsageError("which store? give its URL in --lock, or set LIFELINE_LOCK")
+    warn_of_password(url)
     return url
 
 
@@ -55,7 +56,10 @@ def optional_store_url(given: str | None) -> str | None:
     """The store that a verb was given, else LIFELINE_LOCK, else None. Raises UsageError."""
     if given == "":
         raise UsageError("--lock cannot be empty")
-    return given or os.environ.get("LIFELINE_LOCK") or None
+    url = given or os.environ.get("LIFELINE_LOCK") or None
+    if url:
+        warn_of_password(url)
+    return url
 
 
 def title(identity: Identity, argv: Sequence[bytes] = ()) -> str:

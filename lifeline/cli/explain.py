@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import clock
-from ..errors import show, show_words
+from ..errors import show_word, show_words
 from ..processes import holds, twins
 from ..processes.election import SETTLE
 from ..processes.identity import Identity
@@ -116,14 +116,14 @@ def _data(
     identity: Identity, judged: list[twins.Judged], verdict: twins.Verdict, conclusion: str
 ) -> dict[str, object]:
     return {
-        "command": [show(word, 1 << 20) for word in identity.words],
+        "command": [show_word(word) for word in identity.words],
         "considered": [
             {
                 "pid": each.candidate.process.pid,
                 "counts": counts(each.standing),
                 "standing": each.standing,
                 "reason": each.reason,
-                "command_line": [show(word, 1 << 20) for word in each.candidate.argv],
+                "command_line": [show_word(word) for word in each.candidate.argv],
             }
             for each in judged
         ],

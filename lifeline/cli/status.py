@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import clock
-from ..errors import EXIT_NOT_RUNNING, show
+from ..errors import EXIT_NOT_RUNNING, show, show_word
 from ..history import Ends, ends
 from ..overview import Running, overview
 from ..processes import holds
@@ -95,7 +95,7 @@ def _without_job(each: Running) -> str:
 def _data(each: Running) -> dict[str, Any]:
     return {
         "name": show(each.identity.name) if each.identity.name is not None else None,
-        "command": [show(word, 1 << 20) for word in each.argv],
+        "command": [show_word(word) for word in each.argv],
         "pid": each.process.pid,
         "start_ticks": each.process.start,
         "since": each.since,

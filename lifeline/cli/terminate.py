@@ -9,7 +9,7 @@ from .. import clock, events
 from ..clock import parse_duration
 from ..config import names
 from ..ending import end_running
-from ..errors import LifelineError, UsageError, show, show_words
+from ..errors import LifelineError, UsageError, show_word, show_words
 from ..finding import standing_by
 from ..holding import holding
 from ..processes.holds import Hold
@@ -97,7 +97,7 @@ def terminate(
 def _data(each: Ended) -> dict[str, object]:
     return {
         "pid": each.process.pid,
-        "command": [show(word, 1 << 20) for word in each.command],
+        "command": [show_word(word) for word in each.command],
         "signal": each.signal,
         "gone": each.gone,
         "reason": each.reason,

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lifeline import lock
 from support.hosts import Host, argv, below, ended, keeper_of, runner_of
 from support.lifelines import LIFELINE, Work, answer, lifeline, run, tick
+from support.screen import ScreenTerminal
 from support.servers import files, free_port, valkey
 from support.spawning import Spawner, alive
 from support.waiting import eventually
@@ -411,6 +413,35 @@ def test_a_secret_stays_one(
         server.close()
 
 
+def test_a_password_on_a_command_line_is_warned_of_and_not_shown(
+    spawn: Spawner, work: Work, name: str
+) -> None:
+    """Before the store is asked, by each verb, once; what shows command lines leaves it out."""
+    secret = "hunter2-and-a-half"
+    server = valkey.new_server("--requirepass", secret)
+    try:
+        url = f"{valkey.url_of(server.port)}&password={secret}"
+        first = spawn(*run("--lock", url, "--name", name, "--", *work.argv))
+        work.wait_for("start")
+        for words in (
+            ("run", "--lock", url, "--name", name, "--per-host", "2", "--", "true"),
+            ("lock", "check", url),
+            ("lock", "holders", "--lock", url),
+            ("signal", "--lock", url, name),
+        ):
+            told = lifeline(spawn, *words)
+            assert told.stderr.count("holds a password") == 1, words
+            assert secret not in told.stdout + told.stderr
+        for words in (("explain", "--json", name), ("status", "--json"), ("explain", name)):
+            told = lifeline(spawn, *words)
+            assert secret not in told.stdout + told.stderr
+        work.make("over")
+        code, err = ended(first)
+        assert (code, err.count("holds a password")) == (0, 1)
+    finally:
+        server.close()
+
+
 # --- wrong use, and stores that will not do ---------------------------------------------------
 
 WRONG = {
@@ -489,6 +520,21 @@ def test_a_break_asks_first(url: str, spawn: Spawner, name: str) -> None:
     assert told.returncode == 2
     assert "--yes" in told.stderr
     assert lifeline(spawn, *words, "--yes").returncode == 3
+
+
+def test_a_break_is_of_the_holder_that_was_asked_about(spawn: Spawner, url: str, name: str) -> None:
+    """Who has it by the time of the answer is not the one that was meant."""
+    turn = lock(name, url)
+    turn.acquire()
+    words = (LIFELINE, "lock", "break", name, "--slot", "0", "--lock", url)
+    terminal = ScreenTerminal(spawn, *words)
+    terminal.wait_for("held by")
+    turn.release()
+    turn.acquire()
+    terminal.type("y\n")
+    terminal.wait_for("nothing was broken")
+    assert terminal.process.wait(120) == 1
+    turn.release()
 
 
 def test_check_and_setup(url: str, spawn: Spawner) -> None:
