@@ -9,7 +9,7 @@ from .options import read_values
 from .processes import records, tree, twins
 from .processes.election import look
 from .processes.state import State
-from .processes.table import me, open_table
+from .processes.table import me, open_table, snapshot
 from .processes.tree import GRACE, Ended
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ def _family(
     session_start = record.job.start if record and record.job else 0
 
     def find() -> "list[Process]":
-        everybody = tree.snapshot(table)
+        everybody = snapshot(table)
         for process in tree.descendants(everybody, list(known)):
             known.setdefault(process)
         for facts in everybody:
@@ -112,7 +112,7 @@ def _helpers(
     """What runs beside the recorded runner's job: hooks, pings, the keeper of its lease."""
     if record is None or record.job is None or record.process not in runners:
         return frozenset()  # it cannot be told which child is the job
-    everybody = tree.snapshot(table)
+    everybody = snapshot(table)
     first = [
         facts.process
         for facts in everybody
@@ -142,7 +142,7 @@ def end_below(table: "Table", grace: float = GRACE) -> "list[Ended]":
     known: dict[Process, None] = {}
 
     def find() -> "list[Process]":
-        below = tree.descendants(tree.snapshot(table), [myself, *known])
+        below = tree.descendants(snapshot(table), [myself, *known])
         known.update(dict.fromkeys(below))
         return list(known)
 

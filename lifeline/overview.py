@@ -9,7 +9,7 @@ from .processes.election import look
 from .processes.identity import Identity
 from .processes.look import gather
 from .processes.state import State
-from .processes.table import Process, lineage, open_table, visible
+from .processes.table import Process, lineage, open_table, snapshot, visible
 
 if TYPE_CHECKING:
     from .processes.table import Facts, Table
@@ -70,7 +70,7 @@ def overview(wanted: Identity | None = None) -> list[Running]:
         seen.setdefault(each.process, each)
     # What a runner started and what a job forked look like the command, too.
     tops = [each for each in seen.values() if not _is_below(table, each.process, seen)]
-    everybody = tree.snapshot(table) if tops else []  # once: each takes a pass over all processes
+    everybody = snapshot(table) if tops else []  # once: each takes a pass over all processes
     for each in tops:
         each.memory = _memory(each.process, everybody)
     return sorted(tops, key=lambda each: each.since)
@@ -134,7 +134,7 @@ def _without_starters(table: "Table", found: list[Running]) -> list[Running]:
     """A runner that has neither record nor child is a starter, and may leave."""
     if all(each.how != "runner" for each in found):
         return found
-    parents = {facts.parent for facts in tree.snapshot(table)}
+    parents = {facts.parent for facts in snapshot(table)}
     return [each for each in found if each.how != "runner" or each.process.pid in parents]
 
 

@@ -365,6 +365,12 @@ def visible(table: "Table", pid: int) -> "Facts | None":
         return None
 
 
+def snapshot(table: "Table") -> "list[Facts]":
+    """The facts of every process that is alive."""
+    found = (visible(table, pid) for pid in table.pids())
+    return [facts for facts in found if facts is not None and not facts.is_dead]
+
+
 def lineage(table: "Table", facts: Facts) -> "list[Process]":
     """The ancestors of a process, its parent first."""
     found: list[Process] = []

@@ -17,7 +17,7 @@ from .table import Process, Unseen, lineage, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from .identity import Words
     from .table import Facts, Table
@@ -71,19 +71,18 @@ def send(table: "Table", process: Process, number: int) -> bool:
     return True
 
 
-def snapshot(table: "Table") -> "list[Facts]":
-    """The facts of every process that is alive."""
-    found = (visible(table, pid) for pid in table.pids())
-    return [facts for facts in found if facts is not None and not facts.is_dead]
+def descendants(everybody: "Collection[Facts]", roots: "Iterable[Process]") -> "list[Process]":
+    """Every process below `roots`, parents before children; the roots are not included.
 
-
-def descendants(everybody: "Iterable[Facts]", roots: "Iterable[Process]") -> "list[Process]":
-    """Every process below `roots`, parents before children; the roots are not included."""
+    Nobody is below a root that is gone: its pid may be somebody else's by now, whose children are
+    younger than the root as well.
+    """
+    alive = {facts.process for facts in everybody}
     children: dict[int, list[Process]] = {}
     for facts in everybody:
         children.setdefault(facts.parent, []).append(facts.process)
     found: list[Process] = []
-    pending = list(roots)
+    pending = [root for root in roots if root in alive]
     while pending:
         above = pending.pop(0)
         for child in children.get(above.pid, ()):

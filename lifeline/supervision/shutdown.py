@@ -8,7 +8,7 @@ import os
 
 from ..errors import complain
 from ..processes import tree
-from ..processes.table import me, visible
+from ..processes.table import me, snapshot, visible
 from .memory import children_of
 
 TYPE_CHECKING = False
@@ -72,11 +72,11 @@ class Shutdown:
             self.signal(number)
             self._end_tree(aloof=True)
             return
-        before = frozenset(facts.process for facts in tree.snapshot(self._table))
+        before = frozenset(facts.process for facts in snapshot(self._table))
         since = self._table.now()
         self.signal(number)
         leader = self._job.pid if self._job else 0
-        group = (f.process for f in tree.snapshot(self._table) if f.group == leader)
+        group = (f.process for f in snapshot(self._table) if f.group == leader)
         # Any other can have heard nothing: somebody has started it since.
         told = frozenset(each for each in group if each in before or each.start < since)
         self._end_tree(told, since, before)
@@ -171,7 +171,7 @@ class Shutdown:
 
     def _below(self) -> "list[Process]":
         """Everything below this process, but its own helpers."""
-        everybody = tree.snapshot(self._table)
+        everybody = snapshot(self._table)
         # Each helper leads a session of its own, and what it starts stays in there; one that was
         # forked in this moment is only about to make it.
         others = [f for f in everybody if not {f.session, f.process.pid} & self._helpers]

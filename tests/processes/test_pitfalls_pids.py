@@ -24,7 +24,7 @@ HELPERS = """
 import os, signal, subprocess, sys, time
 from lifeline.processes import tree
 from lifeline.processes.records import read
-from lifeline.processes.table import LinuxTable, Process
+from lifeline.processes.table import LinuxTable, Process, snapshot
 
 table = LinuxTable()
 
@@ -52,6 +52,10 @@ def kill(pid):
 
 def exact(pid):
     return table.facts(pid).process
+
+
+def below(pid):
+    return [facts.process for facts in snapshot(table) if facts.parent == pid]
 
 
 def alive(pid):
@@ -180,6 +184,25 @@ def test_p15_a_session_whose_id_came_back_is_not_the_dead_runs(
     found = inside.run(*run(*FOUND, "--settle", "1s", "--", *work.argv))
     assert (found.returncode, found.stderr) == (9, "")
     assert inside.do(f"result = alive({twin})")
+
+
+def test_p15_who_has_the_pid_of_a_dead_parent_has_children_of_his_own(inside: Agent) -> None:
+    """P15: one of the tree has gone on TERM and its pid is a stranger's: that one's child lives."""
+    told = inside.do(
+        "pid = start('sleep', '3600')\n"
+        "found = exact(pid)\n"
+        "known = {found: None}\n"
+        "def find():\n"
+        "    if pid in children and children[pid].poll() is not None:\n"
+        "        children.pop(pid)\n"
+        "        start('sh', '-c', 'sleep 3601 & wait', pid=pid)\n"
+        "        while not below(pid): pass\n"
+        "    known.update(dict.fromkeys(tree.descendants(snapshot(table), known)))\n"
+        "    return list(known)\n"
+        "ended = tree.end(tree.Ending(table, find, grace=60.0))\n"
+        "result = [[each.process == found for each in ended], alive(pid), len(below(pid))]\n"
+    )
+    assert told == [[True], True, 1]
 
 
 def test_p15_waiting_ends_although_the_pid_is_used_again(inside: Agent, tmp_path: Path) -> None:
