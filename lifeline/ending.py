@@ -8,6 +8,7 @@ from .finding import wanted
 from .options import read_values
 from .processes import records, tree, twins
 from .processes.election import look
+from .processes.look import in_session, traces
 from .processes.state import State
 from .processes.table import me, open_table, snapshot
 from .processes.tree import GRACE, Ended
@@ -77,17 +78,12 @@ def _family(
     It remembers: what was once below a root belongs to it, wherever its parent's death moves it.
     """
     known: dict[Process, None] = dict.fromkeys(roots)
-    session = record.session if record and record.own_session else None
-    session_start = record.job.start if record and record.job else 0
 
     def find() -> "list[Process]":
         everybody = snapshot(table)
-        for process in tree.descendants(everybody, list(known)):
-            known.setdefault(process)
-        for facts in everybody:
-            # Session ids are pids and can be used again, but not by somebody older than the job.
-            if session and facts.session == session and facts.process.start >= session_start:
-                known.setdefault(facts.process)
+        known.update(dict.fromkeys(tree.descendants(everybody, list(known))))
+        if record:
+            known.update(dict.fromkeys(in_session(table, everybody, traces(record), known)))
         return list(known)
 
     return find

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         def directory(self, pid: int) -> bytes: ...
         def variable(self, pid: int, name: bytes) -> "bytes | None": ...
         def executable(self, pid: int) -> "bytes | None": ...
+        def session_mark(self, pid: int) -> bytes: ...
         def is_alive(self, process: "Process") -> bool: ...
 
 
@@ -313,6 +314,17 @@ class LinuxTable:
             if line.startswith(name + b"="):
                 return line[len(name) + 1 :]
         return None
+
+    def session_mark(self, pid: int) -> bytes:
+        """What the kernel calls the session of `pid`, and no other until the next boot.
+
+        That is its autogroup: made by setsid(2), inherited over fork and exec (sched(7)). Nothing
+        where the kernel has none (CONFIG_SCHED_AUTOGROUP) or it may not be seen.
+        """
+        try:
+            return _read(f"/proc/{pid}/autogroup").partition(b" ")[0]  # "/autogroup-25 nice 0"
+        except OSError:
+            return b""
 
     def is_alive(self, process: Process) -> bool:
         """True if that very process exists and is not a zombie."""

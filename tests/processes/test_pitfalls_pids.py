@@ -186,6 +186,76 @@ def test_p15_a_session_whose_id_came_back_is_not_the_dead_runs(
     assert inside.do(f"result = alive({twin})")
 
 
+# Forks once more and leaves: a stranger's session without its leader.
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.execvp("sleep", ["sleep", "3602"])
+"""
+
+
+def daemon(inside: Agent, session: int) -> int:
+    """Start a stranger's daemon in a session that has the number of a dead one; its pid."""
+    told: int = inside.do(
+        "start(sys.executable, '-c', daemon, pid=session, session=True)\n"
+        "children.pop(session).wait()\n"
+        "(result,) = [facts.process.pid for facts in snapshot(table) if facts.session == session]",
+        daemon=DAEMON,
+        session=session,
+    )
+    return told
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["autogroup", "no autogroup"])
+def test_p15_a_daemon_in_a_session_whose_number_came_back_is_a_strangers(
+    marked: bool, inside: Agent, tmp_path: Path
+) -> None:
+    """P15: all of the dead run's session is gone, and a daemon has come to be in one of its number.
+
+    Its leader is gone, as that of the dead run is: that proves nothing, and it is not touched.
+    """
+    work = Work(tmp_path / "work")
+    runner = inside.do("result = start(*argv)", argv=run("--", *work.argv))
+    (job,) = work.wait_for("start")
+    inside.do("os.kill(job, 9); kill(runner); os.waitpid(job, 0)", runner=runner, job=job)
+    if not marked:
+        forget_mark(tmp_path)
+    stranger = daemon(inside, job)
+    inside.start(*run("--", *work.argv))
+    work.wait_for("start", times=2)
+    assert inside.do("result = alive(pid)", pid=stranger)
+
+
+def forget_mark(directory: Path) -> None:
+    """Make the run record as it is where the kernel has no name for sessions."""
+    (record,) = (directory / "state" / "runs").iterdir()
+    lines = record.read_bytes().split(b"\n")
+    (mark,) = [at for at, line in enumerate(lines) if line.startswith(b"mark ")]
+    lines[mark] = b"mark "
+    record.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize("verb", ["terminate", "replace"])
+def test_p15_between_two_runs_the_session_is_nobodys(
+    verb: str, inside: Agent, tmp_path: Path
+) -> None:
+    """P15: the runner waits to start its job again, whose pid is a stranger's: he lives."""
+    name = ("--name", tmp_path.name)
+    log = tmp_path / "log"
+    job = f"echo $$ >>{log}; exit 3"
+    options = ("--restart", "always", "--backoff", "1h")
+    inside.do("runner = start(*argv)", argv=run(*name, *options, "--", "sh", "-c", job))
+    pid = int(eventually(lambda: log.exists() and log.read_text(), within=120))
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=pid), within=120)
+    inside.do("start('sleep', '3601', pid=pid, session=True)", pid=pid)
+    if verb == "terminate":
+        ended = inside.run(LIFELINE, "terminate", tmp_path.name)
+    else:
+        ended = inside.run(*run(*name, "--on-running", "replace", "--", "true"))
+    assert ended.returncode == 0, ended.stderr
+    assert inside.do("result = [alive(pid), children[runner].wait()]", pid=pid) == [True, 143]
+
+
 def test_p15_who_has_the_pid_of_a_dead_parent_has_children_of_his_own(inside: Agent) -> None:
     """P15: one of the tree has gone on TERM and its pid is a stranger's: that one's child lives."""
     told = inside.do(
