@@ -284,13 +284,13 @@ class Runner:
         """Stop the job, then this process, until somebody continues it (`fg`)."""
         if self._job:
             # The job's process group is an orphaned one: TSTP does not stop it (POSIX, 2.4.3).
-            self._job.signal(signal.SIGSTOP)
+            self._shutdown.signal_group(signal.SIGSTOP)
         # Nor does it stop this process where nobody could continue it: no shell above, PID 1.
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         self._loop.catch(signal.SIGTSTP)
         if self._job:
-            self._job.signal(signal.SIGCONT)
+            self._shutdown.signal_group(signal.SIGCONT)
 
     def _reap(self) -> None:
         """Collect every child that has ended: the job, helpers, orphans that came here."""

@@ -62,9 +62,14 @@ class Shutdown:
         if self._job is None:
             return
         if not self._is_main_alone or number == signal.SIGCONT:  # which undoes a STOP to all
-            self._job.signal(number)
+            self.signal_group(number)
         elif not self._is_reaped:  # else its pid may be somebody else's by now
             self._job.signal_main(number)
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the job's process group in one stroke, if there still is one."""
+        if self._job and self._has_group(self._job.pid):
+            self._job.signal(number)
 
     def end(self, number: int) -> None:
         """Pass on what is to end the job; the rest of the tree gets TERM, or will get it."""
@@ -133,7 +138,7 @@ class Shutdown:
             self._next_step.cancel()
         ending.step()
         if ending.kill_in <= 0:
-            self._kill_group()
+            self.signal_group(signal.SIGKILL)  # nothing in it can fork its way out
         if ending.living or self.has_children():
             delay = max(ending.kill_in, _STEP_AFTER_KILL)
             self._next_step = self._loop.after(delay, self.step)
@@ -163,11 +168,16 @@ class Shutdown:
         )
         self.step()
 
-    def _kill_group(self) -> None:
-        """KILL the job's process group in one stroke: nothing in it can fork its way out."""
-        leader = visible(self._table, self._job.pid) if self._job else None
-        if self._job and (leader is None or leader.parent == os.getpid()):  # not a pid used again
-            self._job.signal(signal.SIGKILL)
+    def _has_group(self, leader: int) -> bool:
+        """True if the group of that number is the job's, and not somebody else's by now.
+
+        The number is given again once the leader is reaped, here, and nobody is in the group. A
+        group is within one session, so where one of it is below this process, all are of the job.
+        """
+        if not self._is_reaped:
+            return True
+        below = set(self._below())
+        return any(f.group == leader and f.process in below for f in snapshot(self._table))
 
     def _below(self) -> "list[Process]":
         """Everything below this process, but its own helpers."""

@@ -256,6 +256,32 @@ def test_p15_between_two_runs_the_session_is_nobodys(
     assert inside.do("result = [alive(pid), children[runner].wait()]", pid=pid) == [True, 143]
 
 
+def test_p15_a_process_group_whose_number_came_back_gets_no_signal(
+    inside: Agent, tmp_path: Path
+) -> None:
+    """P15: the job is reaped, a child in a session of its own lives on: its group is a stranger's.
+
+    A signal to the runner is not passed on to that group.
+    """
+    body = (
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    child('fled', ignore_term=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "say('over')\n"
+    )
+    work = Work(tmp_path / "work", body)
+    runner = inside.do("result = start(*argv)", argv=run("--grace", "1h", "--", *work.argv))
+    (job,), (fled,) = work.wait_for("over"), work.wait_for("fled")
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=job), within=120)
+    inside.do("start('sleep', '3601', pid=pid, session=True)", pid=job)
+    # The one comes in no later than the other, after which the run is over.
+    inside.do("os.kill(runner, signal.SIGUSR1); os.kill(fled, 9)", runner=runner, fled=fled)
+    told = inside.do("result = [children[runner].wait(), alive(pid)]", runner=runner, pid=job)
+    assert told == [0, True]
+
+
 def test_p15_who_has_the_pid_of_a_dead_parent_has_children_of_his_own(inside: Agent) -> None:
     """P15: one of the tree has gone on TERM and its pid is a stranger's: that one's child lives."""
     told = inside.do(
