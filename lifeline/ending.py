@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .processes.records import Record
     from .processes.table import Process, Table
 
-_LEFTOVER_GRACE = 2.0  # seconds
-
 
 def terminate(
     command: "Sequence[str | bytes] | None" = None,
@@ -145,10 +143,14 @@ def end_below(table: "Table", grace: float = GRACE) -> "list[Ended]":
     return tree.end(tree.Ending(table, find, grace))
 
 
-def end_leftovers(table: "Table", processes: "list[Process]") -> None:
-    """End what was proved to be left over from a dead run, and say so on stderr."""
+def end_leftovers(table: "Table", processes: "list[Process]", grace: float = GRACE) -> None:
+    """End what was proved to be left over from a dead run, and say so on stderr.
+
+    It has `grace` seconds, that of the run that is about to start: what it cleans up may be what
+    that one needs.
+    """
     find = _family(table, processes, None)
-    for ended in tree.end(tree.Ending(table, find, _LEFTOVER_GRACE)):
+    for ended in tree.end(tree.Ending(table, find, grace)):
         if not ended.gone:
             raise CannotTell(f"a leftover, pid {ended.process.pid}, {ended.reason}; not started")
         complain(f"ended pid {ended.process.pid}, left over from a dead run ({ended.signal})")

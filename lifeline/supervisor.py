@@ -67,7 +67,8 @@ def run(options: RunOptions) -> int:
     if verdict.leftovers:
         from .ending import end_leftovers
 
-        end_leftovers(table, [each.candidate.process for each in verdict.leftovers])
+        left = [each.candidate.process for each in verdict.leftovers]
+        end_leftovers(table, left, options.grace)
     if options.exec:
         return _become(table, state, command, options)
     return _supervise(table, state, command, options)
@@ -88,7 +89,7 @@ def _run_beside(table: "Table", state: State, command: "Identity", options: RunO
     if left:
         from .ending import end_leftovers
 
-        end_leftovers(table, left)
+        end_leftovers(table, left, options.grace)
     try:
         return _supervise(table, state, command, options)
     finally:

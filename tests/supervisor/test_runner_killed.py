@@ -258,7 +258,7 @@ def test_never_two_at_once(tmp_path: Path, spawn: Spawner) -> None:
     """Runners are killed over and over while others tick: the job's runs never overlap."""
     work = Work(tmp_path / "job", "child(ignore_term=True)\n" + WORK)
     for number in range(1, 6):
-        ticks = [spawn(*run("--", *work.argv)) for _ in range(4)]
+        ticks = [spawn(*run("--grace", "100ms", "--", *work.argv)) for _ in range(4)]
         work.wait_for("start", number)
         eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=120)  # noqa: B023
         work.check(starts=number)
