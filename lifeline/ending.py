@@ -65,7 +65,10 @@ def end_running(
     if grace is None:
         grace = _given_grace(table, runners)
     find = _family(table, roots, verdict.holder)
-    return tree.end(tree.Ending(table, find, grace, runners=runners, helpers=helpers))
+    tellers = _tellers(verdict.holder)
+    return tree.end(
+        tree.Ending(table, find, grace, runners=runners, tellers=tellers, helpers=helpers)
+    )
 
 
 def _family(
@@ -98,6 +101,11 @@ def _runners(verdict: "twins.Verdict") -> "frozenset[Process]":
     if record and record.how == records.RUN and record.job:
         found.add(record.process)
     return frozenset(found)
+
+
+def _tellers(record: "Record | None") -> "frozenset[Process]":
+    """A recorded invoke task: on TERM it ends what is below it, before itself."""
+    return frozenset({record.process} if record and record.how == records.TASK else ())
 
 
 def _helpers(

@@ -101,8 +101,8 @@ class Ending:
 
     * those in `told`, who have been told already, and with `aloof` everybody, until `tell` says
       that this was not enough;
-    * what is below a runner (those in `runners`, and what shows to be one) for as long as that is
-      there: it passes TERM on, in its own way;
+    * what is below a runner (those in `runners`, and what shows to be one), or below one of
+      `tellers`, for as long as that is there: it passes TERM on, in its own way;
     * `helpers` of those `runners`, and what these and they start from now on: they report the end,
       and once the runners have gone by themselves they are nobody's concern;
     * what somebody has started since he was told to end, for as long as he is there: a cleanup.
@@ -123,6 +123,7 @@ class Ending:
         before: "frozenset[Process]" = frozenset(),
         aloof: bool = False,
         runners: "frozenset[Process]" = frozenset(),
+        tellers: "frozenset[Process]" = frozenset(),
         helpers: "frozenset[Process]" = frozenset(),
     ) -> None:
         self._table = table
@@ -132,7 +133,7 @@ class Ending:
         self._before = before
         self._aloof = aloof
         self._reporting = runners
-        self._runners = set(runners)
+        self._tellers = {*runners, *tellers}
         self._helpers = set(helpers)
         self._last = {*runners, *helpers}
         self._kill_at = boottime() + grace
@@ -189,7 +190,7 @@ class Ending:
         words = shown(self._table, process)
         self._ended[process] = Ended(process, words)
         if _is_runner(self._table, process, words):
-            self._runners.add(process)
+            self._tellers.add(process)
         if self._is_new(process) and self._parent(process, living) in self._last:
             self._helpers.add(process)
             self._last.add(process)
@@ -211,8 +212,8 @@ class Ending:
             self._is_new(process) and self._parent(process, living)
         ):
             return True
-        facts = visible(self._table, process.pid) if self._runners else None
-        return facts is not None and not self._runners.isdisjoint(lineage(self._table, facts))
+        facts = visible(self._table, process.pid) if self._tellers else None
+        return facts is not None and not self._tellers.isdisjoint(lineage(self._table, facts))
 
     def _is_new(self, process: Process) -> bool:
         """True if a process started after TERM was sent."""
