@@ -66,15 +66,13 @@ class RunOptions:
             raise UsageError("no command: write it after two dashes, lifeline run -- CMD…")
         if not command[0]:
             raise UsageError("the command's first word is empty")
-        if self.lock is None:
-            self.lock = os.environ.get("LIFELINE_LOCK") or None
         self._check_together({name for name, value in given.items() if value not in (None, False)})
 
     def _check_together(self, given: "set[str]") -> None:
         for name, needs in _NEEDS:
-            if name in given and needs not in given and not (needs == "lock" and self.lock):
+            if name in given and needs not in given:
                 raise UsageError(f"{_spell(name)} needs {_spell(needs)}")
-        if self.exec and self.lock and "lock" not in given:
+        if self.exec and self.lock and self.lock == os.environ.get("LIFELINE_LOCK"):
             raise UsageError(
                 "--exec leaves no runner to hold the lease that LIFELINE_LOCK asks for"
             )
@@ -90,7 +88,15 @@ class RunOptions:
 def parse_run(arguments: "list[str]") -> RunOptions:
     """The options in what follows `run`. Raises UsageError with one line for each mistake."""
     values, dashes = read_values(arguments)
-    return RunOptions(tuple(os.fsencode(word) for word in arguments[dashes + 1 :]), **values)
+    command = tuple(os.fsencode(word) for word in arguments[dashes + 1 :])
+    return RunOptions(command, **with_lock(values))
+
+
+def with_lock(values: "dict[str, object]") -> "dict[str, object]":
+    """`values`, with the store of LIFELINE_LOCK if they name none: the one variable that counts for
+    a command after two dashes, too.
+    """
+    return {"lock": os.environ.get("LIFELINE_LOCK") or None, **values}
 
 
 def read_values(arguments: "list[str]") -> "tuple[dict[str, object], int]":

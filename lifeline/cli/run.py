@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 from ..config import texts
 from ..config.running import named_run, start_anew
-from ..options import RunOptions, parse_run
+from ..options import RunOptions, parse_run, with_lock
 from ..tick import tick
 from . import common
 
@@ -148,7 +148,7 @@ def run(context: typer.Context, **_given: object) -> None:
         # A default is nobody's wish: it contradicts nothing.
         if name not in ("lifeline", "help_all") and _is_given(context, name)
     }
-    raise typer.Exit(tick(RunOptions(context.obj or (), **given)))
+    raise typer.Exit(tick(RunOptions(context.obj or (), **with_lock(given))))
 
 
 run.__signature__ = inspect.Signature(list(_parameters()))  # type: ignore[attr-defined]

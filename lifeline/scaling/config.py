@@ -84,6 +84,21 @@ def read(source: str) -> dict[str, Plan]:
     return {name: _plan(document, name, table) for name, table in tables.items()}
 
 
+def problems(source: str) -> list[str]:
+    """A line for each mistake in the tables of a file.
+
+    Probes and targets are not made: what they need may be where the scaler runs only.
+    """
+    document = load(source)
+    found = []
+    for name, table in document.data.get("scale", {}).items():
+        try:
+            _plan(document, name, table)
+        except UsageError as error:
+            found.append(str(error))
+    return found
+
+
 def _plan(document: Document, name: str, table: object) -> Plan:
     here: Path = ("scale", name)
     try:

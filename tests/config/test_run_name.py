@@ -234,7 +234,8 @@ def test_a_wrong_call_is_one_line(
         (['grcae = "1s"'], 2, "lifeline.toml:3: no such key: grcae; did you mean grace?"),
         (['cwd = "gone"'], 75, "/gone: No such file or directory"),
         (['env_file = "gone"'], 75, "cannot be read (No such file or directory)"),
-        (['env_file = "circle"'], 2, "env_file goes round in a circle"),
+        (['env_file = "circle"'], 2, "lifeline.toml:3: JOB: env_file: it goes round in a circle"),
+        (['env = { LIFELINE_LOCK = "file:" }'], 2, "write lock = … in the lifeline's table"),
         (["exec = true", 'timeout = "1h"'], 2, "--timeout needs a runner"),
         (["["], 2, "lifeline.toml:3: "),
     ],
@@ -247,7 +248,7 @@ def test_a_wrong_file_is_one_line(
     config(stage, write, stage.sleeper(), *lines)
     ended = tick(stage.spawn, stage.name)
     assert ended.returncode == code
-    assert_one_line(ended, message)
+    assert_one_line(ended, message.replace("JOB", stage.name))
     assert not stage.started.exists()
     assert not (stage.directory / "state").exists()
 

@@ -180,7 +180,9 @@ def test_a_page_without_a_number_is_an_error(server: Server, body: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Content-Length": "400"}, {"Transfer-Encoding": "chunked"}], ids=["length", "chunks"]
+    "headers",
+    [{"Content-Length": "400"}, {"Transfer-Encoding": "chunked"}],
+    ids=["length", "chunks"],
 )
 @pytest.mark.parametrize("places", [{}, {"ready": "n"}], ids=["number", "object"])
 def test_a_page_that_breaks_off_is_an_error(
