@@ -10,7 +10,14 @@ import typer
 
 from .. import clock
 from ..config import names, place
-from ..errors import LifelineError, UsageError, printable, show, show_words, warn_of_password
+from ..errors import (
+    LifelineError,
+    UsageError,
+    printable,
+    show,
+    show_words,
+    warn_of_password,
+)
 from ..options import check_name
 from ..processes import holds, places, records
 from ..processes.identity import Identity
@@ -128,19 +135,36 @@ def _escaped(line: str) -> str:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns for people; piped, the same columns without colour or lines, one row a line.
 
-    What others have written into a cell does not get out of it.
+    A terminal that is too narrow for columns gets one field a line. What others have written into
+    a cell does not get out of it.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and has_cursor():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*header, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table, markup=False)
+        _draw_table([header, *rows])
         return
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _draw_table(rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from . import tables
+
+    console = Console()
+    widths = tables.widths(rows, console.width)
+    if widths is None:
+        sys.stdout.writelines(f"{line}\n" for line in tables.fields(rows))
+        return
+    columns = (
+        Column(title, width=width, overflow="fold")
+        for title, width in zip(rows[0], widths, strict=True)
+    )
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    console.print(table)

@@ -81,6 +81,16 @@ def test_twenty_columns_show_name_and_state() -> None:
     assert lines[1:4] == ["  LIFELI…  STATE", "> mailer   running", "  a-very…  stands by"]
 
 
+@pytest.mark.parametrize("size", [(20, 12), (80, 10)])
+def test_the_way_out_and_every_key_are_in_sight(size: tuple[int, int]) -> None:
+    """In a small terminal too: `q` and `?` in the list, and all keys in the help."""
+    width, height = size
+    assert drawn(MANY, None, width, height)[-1].startswith("q quit  ? help")
+    keys = [line[:1] for line in drawn(MANY, Model(mode=model.HELP), width, height)[1:7]]
+    assert keys == ["q", "j", "k", "h", "r", "t"]
+    assert not any("…" in line for line in drawn(MANY, Model(mode=model.HELP), width, height)[1:7])
+
+
 def test_the_chosen_one_is_in_sight() -> None:
     """The list moves with it, from the first to the last."""
     state = Model()
