@@ -50,6 +50,12 @@ def needed(context: typer.Context, name: str | None) -> Identity:
     return identity
 
 
+def doubt(name: str | None) -> None:
+    """Say so if nobody has ever heard of a NAME: nothing would tell of a slip otherwise."""
+    if name is not None and (told := names.unheard_of(name)):
+        complain(told)
+
+
 def store_url(given: str | None) -> str:
     """The store that a verb was given, or LIFELINE_LOCK. Raises UsageError without either."""
     url = given or os.environ.get("LIFELINE_LOCK")

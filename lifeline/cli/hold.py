@@ -50,6 +50,7 @@ def hold(
     identity = common.needed(context, name)
     if until is not None and for_ is not None:
         raise UsageError("give --until or --for, not both")
+    common.doubt(name)
     now = clock.wall()
     end = None
     if until is not None:

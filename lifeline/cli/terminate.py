@@ -63,6 +63,7 @@ def terminate(
     Exit code 0 if all are gone, also if there was nothing; 1 if one would not go.
     """
     identity = common.needed(context, name)
+    common.doubt(name)
     if grace is None:
         grace = names.option(name, "grace") if name else None
     seconds = None if grace is None else parse_duration(grace)
