@@ -75,6 +75,15 @@ def optional_store_url(given: str | None) -> str | None:
     return url
 
 
+def tell_left_behind(whom: str) -> None:
+    """Say which options of this environment others, that start a lifeline, will not have."""
+    if found := values.option_variables(os.environ):
+        complain(
+            f"{' and '.join(found)} is set here and will not be for {whom}: "
+            "write it into the lifeline's table"
+        )
+
+
 def title(identity: Identity, argv: Sequence[bytes] = ()) -> str:
     """A name, or the command as a person would type it."""
     if identity.name is not None:

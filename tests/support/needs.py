@@ -113,6 +113,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "setpriv": lambda: _tool("setpriv"),
     "spin": _spin,
     "supervisord": lambda: None if find_spec("supervisor") else "supervisor is not installed (pip)",
+    "systemd-analyze": lambda: _tool("systemd-analyze"),
     "unprivileged": _unprivileged,
     "unshare": _unshare,
 }

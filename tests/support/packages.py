@@ -15,5 +15,6 @@ PACKAGES = {
     "rabbitmq-server": "rabbitmq-server",
     "setpriv": "util-linux",
     "spin": "spin",
+    "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }
