@@ -9,6 +9,8 @@ PACKAGES = {
     "cron": "cron",
     "faketime": "faketime",
     "groff": "groff-base",
+    "jq": "jq",
+    "logrotate": "logrotate",
     "node": "nodejs",
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",
