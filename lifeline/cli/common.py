@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import typer
 
 from .. import clock
-from ..config import names, place
+from ..config import names, place, values
 from ..errors import (
     LifelineError,
     UsageError,
+    complain,
     printable,
     show,
     show_words,
