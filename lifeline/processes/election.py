@@ -4,8 +4,9 @@
 2. Look at every process (`look`), judge each (`twins.judge`), draw the conclusion
    (`twins.decide`).
 3. Only younger contenders were seen: each of them will see me, older, and stand down. Wait for
-   exactly those to go, or to be shown decided, at most `settle` seconds. Newcomers need no
-   waiting: they look after my flag was up. One that stays had decided before my flag went up.
+   exactly those to go, or to be shown decided, at most `settle` seconds from the last one that
+   went. Newcomers need no waiting: they look after my flag was up. One that stays had decided
+   before my flag went up.
 """
 
 import os
@@ -87,6 +88,8 @@ def elect(
         pause = min(pause * 2, _LONGEST_PAUSE)
         pending = tuple(each.candidate.process for each in verdict.judged)
         verdict = look(table, state, command, settle=settle, only=pending)
+        if len(verdict.judged) < len(pending):
+            deadline = time.monotonic() + settle  # many leave one by one where the machine is busy
     return twins.Verdict(verdict.kind, verdict.judged, first.leftovers, verdict.holder)
 
 
