@@ -32,8 +32,8 @@ def terminate(
 
     TERM to each runner and its tree, CONT to what is stopped, KILL after `grace` seconds; without
     it after those that the runner was started with, 10 at least. Only the processes that were
-    found. Returns one entry for each; an empty list if nothing ran. Raises CannotTell if a process
-    cannot be judged.
+    found. Returns one entry for each, but not for what a runner started and ended meanwhile; an
+    empty list if nothing ran. Raises CannotTell if a process cannot be judged.
     """
     table, state = open_table(), State()
     return end_running(table, state, wanted(command, name), grace)
@@ -161,4 +161,5 @@ def end_leftovers(table: "Table", processes: "list[Process]", grace: float = GRA
     for ended in tree.end(tree.Ending(table, find, grace)):
         if not ended.gone:
             raise CannotTell(f"a leftover, pid {ended.process.pid}, {ended.reason}; not started")
-        complain(f"ended pid {ended.process.pid}, left over from a dead run ({ended.signal})")
+        how = f" ({ended.signal})" if ended.signal else ""
+        complain(f"ended pid {ended.process.pid}, left over from a dead run{how}")

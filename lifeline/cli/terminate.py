@@ -110,7 +110,8 @@ def _print(ended: list[Ended]) -> None:
         typer.echo("nothing was running")
     for each in ended:
         what = f"pid {each.process.pid}  {show_words(each.command, 80)}"
-        typer.echo(f"ended {what}  ({each.signal})" if each.gone else f"still there {what}")
+        how = f"  ({each.signal})" if each.signal else ""  # else its runner has ended it
+        typer.echo(f"ended {what}{how}" if each.gone else f"still there {what}")
 
 
 def _held(state: State, identity: Identity, duration: str) -> AbstractContextManager[Hold]:

@@ -31,10 +31,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _KILLING_PAUSE = 0.002, 0.1, 0.01
 
 
 class Ended:
-    """One process that was ended: by TERM if it went by itself, else by KILL.
+    """One process that was ended: `signal` is the last that it got from here, TERM or KILL.
 
-    `gone` is False for one that did not even go after KILL (it hangs in the kernel) or that may
-    not be signalled; `reason` says which.
+    None if it got none: whoever was told, its runner or its parent, has seen to its end, and how
+    is not known here. `gone` is False for one that did not even go after KILL (it hangs in the
+    kernel) or that may not be signalled; `reason` says which.
     """
 
     __slots__ = ("command", "gone", "process", "reason", "signal")
@@ -42,7 +43,7 @@ class Ended:
     def __init__(self, process: Process, command: "Words") -> None:
         self.process = process
         self.command = command
-        self.signal = "TERM"
+        self.signal: str | None = None
         self.gone = True
         self.reason = ""
 
@@ -138,6 +139,7 @@ class Ending:
         self._last = {*runners, *helpers}
         self._kill_at = boottime() + grace
         self._ended: dict[Process, Ended] = {}
+        self._first: set[Process] | None = None  # who was there at the first step
         self._termed: set[Process] = set()
         self._halted: set[Process] = set()
         self.living: list[Process] = []
@@ -169,6 +171,8 @@ class Ending:
         fresh = [process for process in self.living if process not in self._ended]
         for process in fresh:  # all command lines first: the first signal may end several
             self._take_in(process, living)
+        if self._first is None:
+            self._first = set(fresh)
         if self._is_reported():
             self.living = [process for process in self.living if process not in self._helpers]
         doomed = [process for process in self.living if self._is_doomed(process)]
@@ -177,7 +181,8 @@ class Ending:
                 continue
             if not self._is_spared(process, living):
                 self._termed.add(process)
-                self._attempt(process, signal.SIGTERM)
+                if self._attempt(process, signal.SIGTERM):
+                    self._ended[process].signal = "TERM"
                 self._attempt(process, signal.SIGCONT)
             elif process in fresh:
                 self._attempt(process, signal.SIGCONT)
@@ -250,23 +255,27 @@ class Ending:
     def result(self) -> "list[Ended]":
         """One entry for each process that was there, in the order found.
 
-        Not for helpers of a runner that ended by themselves.
+        Not for helpers of a runner that ended by themselves, nor for what came later and went
+        again without a signal from here.
         """
         for process in self.living:
             entry = self._ended[process]
             entry.gone = False
             entry.reason = entry.reason or "hangs in the kernel and did not go after KILL"
+        first = (self._first or set()) - self._helpers
         return [
             entry
             for process, entry in self._ended.items()
-            if process not in self._helpers or entry.signal == "KILL" or not entry.gone
+            if process in first or entry.signal or not entry.gone
         ]
 
-    def _attempt(self, process: Process, number: int) -> None:
+    def _attempt(self, process: Process, number: int) -> bool:
+        """Send a signal; True if that very process got it."""
         try:
-            send(self._table, process, number)
+            return send(self._table, process, number)
         except PermissionError:
             self._ended[process].reason = "may not be signalled by this user"
+            return False
 
 
 def end(ending: Ending) -> "list[Ended]":

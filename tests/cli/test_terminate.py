@@ -56,7 +56,18 @@ def test_the_whole_tree_is_ended(stage: Stage) -> None:
     assert [pid for pid in pids if alive(pid)] == []
     for pid in pids:
         (line,) = [line for line in lines if line.startswith(f"ended pid {pid}  ")]
-        assert line.endswith("  (TERM)")
+        assert line.endswith("  (TERM)") is (pid == running.pid)  # the others are its own
+
+
+def test_what_the_runner_has_ended_is_told_without_a_signal(stage: Stage) -> None:
+    """It may have taken KILL: only the runner knows, and its history."""
+    job = stage.sleeper(stubborn=True)
+    process = stage.start("--grace", "0", "--", job)
+    pid = int(stage.started.read_text())
+    found = json.loads("\n".join(terminate(stage, "--json", "--grace", "1m", "--", job)))
+    told = {each["pid"]: each["signal"] for each in found}
+    assert process.wait(120) == 128 + signal.SIGKILL
+    assert (told[process.pid], told[pid]) == ("TERM", None)
 
 
 @pytest.mark.parametrize("how", ["supervised", "exec", "plain", "named"])
@@ -138,12 +149,14 @@ def test_programs_that_a_job_cleans_up_with_get_no_term(stage: Stage, how: str, 
         f"echo >{stage.started}; while :; do sleep 0.05; done"
     )
     process = stage.running(*(run("--", job) if how == "supervised" else [job]))
-    terminate(stage, "--grace", grace, "--", job)
+    lines = terminate(stage, "--grace", grace, "--", job)
     if grace == "0s":
         assert process.wait(120) in (128 + signal.SIGKILL, -signal.SIGKILL)
         assert not tidied.exists()
     else:
         assert (process.wait(120), tidied.exists()) == (0, True)
+        # Nor are they told of: they have come and gone meanwhile.
+        assert [line for line in lines if "sleep 0.5" in line] == []
 
 
 @pytest.mark.parametrize("grace", ["0s", "1m"])
