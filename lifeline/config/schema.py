@@ -10,6 +10,7 @@ from .texts import OPTIONS, OWN
 
 _DURATION = "A duration: 90, 10s, 5m, 1h30m."
 _SIZE = "A size: 500000, 10MB, 64MiB."
+_DURATIONS = (run_options._seconds, run_options._some_seconds, run_options._settle)
 _VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -94,13 +95,13 @@ def _closure(name: str, variable: str) -> Any:
 
 
 def _is_measured(name: str) -> bool:
-    durations = (run_options._seconds, run_options._some_seconds)
+    durations = _DURATIONS
     return run_options._CONVERT[name] in (*durations, run_options._size)
 
 
 def _description(name: str) -> str:
     """What it does, and how its value is written where a kind of JSON cannot say that."""
     made = run_options._CONVERT.get(name)
-    if made in (run_options._seconds, run_options._some_seconds):
+    if made in _DURATIONS:
         return f"{OPTIONS[name]} {_DURATION}"
     return f"{OPTIONS[name]} {_SIZE}" if made is run_options._size else OPTIONS[name]
