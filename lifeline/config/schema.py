@@ -95,8 +95,7 @@ def _closure(name: str, variable: str) -> Any:
 
 
 def _is_measured(name: str) -> bool:
-    durations = _DURATIONS
-    return run_options._CONVERT[name] in (*durations, run_options._size)
+    return run_options._CONVERT[name] in (*_DURATIONS, run_options._size)
 
 
 def _description(name: str) -> str:
