@@ -1,4 +1,4 @@
-"""Reading the body of an HTTP answer: all of it, or an error. Part of a number is a number, too.
+"""Reading the body of an HTTP answer: all or an error, for a part of a number is a number, too.
 
 `http.client` raises for a body that ends too soon only if it is asked for all that there is; asked
 for so many bytes at most, it returns what came.

@@ -7,9 +7,11 @@ import signal
 from typing import Any
 
 import pytest
+import redis
 
 from lifeline.scaling.sample import Sample
 from support.probing import assert_counts, probe
+from support.spawning import table
 
 
 def test_celery_counts_all_priorities_and_queues_and_leaves_out_what_is_for_later(
@@ -78,6 +80,41 @@ def test_rq_counts_due_jobs_that_only_a_worker_would_move(
     rq.start("work")
     rq.wait_for_jobs(1)
     settles(probe("rq", url=redis_url), Sample(3, 1, 2))
+
+
+def test_rq_counts_what_a_dead_worker_held(app: Any, redis_url: str, settles: Any) -> None:
+    """Only a living worker puts it back: once its entry is overdue, it has to wake one.
+
+    It is busy until then. The next worker begins it anew.
+    """
+    rq = app("rq_app", redis_url)
+    rq.run("retry")
+    mine = probe("rq", url=redis_url)
+    pid = rq.start("work")
+    rq.wait_for_jobs(1)
+    settles(mine, Sample(0, 1))
+    forked = [each.pid for each in table() if each.ppid == pid]
+    for each in (pid, *forked):  # the job's process has a session of its own
+        os.kill(each, signal.SIGKILL)
+    client = redis.Redis.from_url(redis_url)
+    for entry in client.zrange("rq:wip:default", 0, -1):
+        client.zadd("rq:wip:default", {entry: 1.0})
+    (rq.here / "began-1").unlink()
+    assert_counts(mine(), Sample(1))
+    assert mine().oldest_age is not None
+    rq.start("work")
+    rq.wait_for_jobs(1)
+    settles(mine, Sample(0, 1))
+
+
+def test_suspended_rq_workers_take_nothing(app: Any, redis_url: str) -> None:
+    """So nothing is ready until `rq resume`; what is for later still is."""
+    app("rq_app", redis_url).run("enqueue")
+    client = redis.Redis.from_url(redis_url)
+    client.set("rq:suspended", 1)
+    assert probe("rq", url=redis_url)() == Sample(0, 0, 2)
+    client.delete("rq:suspended")
+    assert probe("rq", url=redis_url)().ready == 4
 
 
 def test_an_empty_rq_queue_is_zero_and_a_missing_one_is_not(app: Any, redis_url: str) -> None:
