@@ -115,7 +115,7 @@ def test_a_wrong_postgres_password_is_an_error() -> None:
     """The role `locked` has to give a password; the message shows neither."""
     server = postgres.server()
     url = server.url(user="locked:hush")
-    assert refused(probe("sql", url=url, query="SELECT 1"))
+    assert "password" in refused(probe("sql", url=url, query="SELECT 1"))
 
 
 @pytest.fixture
@@ -251,6 +251,12 @@ def test_an_sqlite_file_that_is_not_there_is_an_error_and_is_not_made(tmp_path: 
         ({"kind": "pgqueuer", "url": "postgresql://h/d", "table": 'a"b'}, "plain name"),
         ({"kind": "huey", "url": "mysql://h"}, "url is redis://"),
         ({"kind": "sql", "url": "postgresql://h/d"}, "query"),
+        ({"kind": "sql", "query": "SELECT 1", "url": "postgresql://u:x@hush@h/d"}, "with %XX"),
+        ({"kind": "sql", "query": "SELECT 1", "url": "postgresql://u:x/hush@h/d"}, "with %XX"),
+        ({"kind": "rq", "url": "redis://u:12#hush@h"}, "with %XX"),
+        ({"kind": "rq", "url": "redis://u:12?hush@h"}, "with %XX"),
+        ({"kind": "rq", "url": "redis://:x@hush@h"}, "with %XX"),
+        ({"kind": "celery-rabbitmq", "url": "http://u:12/hush@h:15672"}, "with %XX"),
         ({"kind": "celery-rabbitmq", "url": "amqp://guest:hush@h"}, "url is http"),
         ({"kind": "celery-rabbitmq", "url": "http://guest:hush@h:x"}, "url is http"),
         ({"kind": "sqs"}, "queues is missing"),
