@@ -16,7 +16,7 @@ from lifeline.leases import keeper, shared
 from lifeline.leases.port import UNKNOWN, Claim
 from lifeline.leases.stores import open_store
 from support.proxy import Proxy
-from support.servers import Server, valkey
+from support.servers import Server, postgres, valkey
 from support.waiting import eventually
 
 from .conftest import BRISK
@@ -26,11 +26,18 @@ LONG = 60.0  # seconds: bounds a test that fails
 pytestmark = pytest.mark.usefixtures("often")
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of the test's own."""
-    made = valkey.new_server()
-    yield made
+@pytest.fixture(params=["redis", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
+    """A server of the test's own, and the URL of a store in it."""
+    made: Server
+    if request.param == "redis":
+        made = valkey.new_server()
+        url = valkey.url_of(made.port)
+    else:
+        made = own = postgres.new_server()
+        url = own.url()
+        postgres.set_up(url)
+    yield made, url
     made.thaw()
     made.close()
 
@@ -146,16 +153,17 @@ def test_a_callback_that_hangs_or_fails_keeps_no_lease_from_being_renewed() -> N
     turn.release()
 
 
-def test_a_store_that_hangs_lets_the_lease_run_out_in_time(server: Server) -> None:
+def test_a_store_that_hangs_lets_the_lease_run_out_in_time(server: tuple[Server, str]) -> None:
     """`alive` turns false and it is told, though no answer ever came; it stays lost when the
     store comes back and would renew it."""
-    turn, lease = held(valkey.url_of(server.port), ttl=4)
+    paused, url = server
+    turn, lease = held(url, ttl=4)
     told = threading.Event()
     lease.on_lost(told.set)
-    server.freeze()
+    paused.freeze()
     eventually(lambda: not lease.alive, within=LONG)
     assert told.wait(LONG)
-    server.thaw()
+    paused.thaw()
     with pytest.raises(LeaseLost):
         turn.release()
     assert not lease.alive

@@ -329,7 +329,8 @@ def test_a_lost_lease_ends_the_job(
     code, err = ended(first)
     assert code == 76
     assert "the lease is lost" in err
-    assert work.said("end") == work.said("start")
+    assert not work.working()
+    work.check(starts=1)
     history = spawn.run(
         LIFELINE, "history", name, "--json", env={"LIFELINE_STATE_DIR": str(hosts[0].state)}
     )

@@ -41,6 +41,7 @@ from support.waiting import eventually
 
 TTL, GRACE = 4.0, 0.5  # seconds
 NOBODY = "nobody took over"
+PASSED = "the lease passed on, though it need not have"
 LONG = 2 * TTL  # how long a fault lasts that is meant to outlast the lease
 
 JOB = '''\
@@ -502,7 +503,7 @@ class _Round:
         if len(fences) > 1:
             self.outcome.takeover = min(spans[fences[1]]) - struck
             if self.fault.passes is False:
-                self.outcome.note = "the lease passed on, though it need not have"
+                self.outcome.note = PASSED
 
 
 def now() -> float:
