@@ -320,7 +320,7 @@ def test_a_lost_lease_ends_the_job(
 ) -> None:
     """A lease that is broken by hand ends its job, with exit 76, and a restart does not hide it."""
     words = run("--lock", url, "--name", name, "--restart", "always", *SHORT, "--", *work.argv)
-    first = hosts[0].start(*words)
+    first = hosts[0].here(*words)
     work.wait_for("start")
     fence = int(seen(work)[0]["LIFELINE_FENCE"])
     broken = lifeline(spawn, "lock", "break", name, "--slot", "0", "--lock", url, "--yes")
