@@ -49,8 +49,8 @@ class DjangoTasksDb:
 
 
 def make(options: settings.Options) -> Callable[[], Any]:
-    """A probe for django-tasks-db: `url`, `queues` (all), `backend` (all), `max_run_time`, `schema`,
-    `timeout`."""
+    """A probe for django-tasks-db: `url`, `queues` (all), `backend` (all), `max_run_time`,
+    `schema`, `timeout`."""
     settings.known(options, "url", "queues", "backend", "max_run_time", "schema")
     longest = options.get("max_run_time", _MAX_RUN_TIME)
     return DjangoTasksDb(

@@ -53,9 +53,7 @@ class Rq:
         self._keys.require(queue, is_known or there)
         if is_held:
             return Sample(0, busy + taken, future)
-        born = [
-            float(each[1]) for each, count in zip(soonest, (due, lost), strict=True) if count
-        ]
+        born = [float(each[1]) for each, count in zip(soonest, (due, lost), strict=True) if count]
         if first is not None:
             (enqueued,) = ask(("HGET", f"{self._prefix}:job:".encode() + first, "enqueued_at"))
             when = moment(enqueued.decode("ascii", "replace")) if enqueued else None
