@@ -447,7 +447,7 @@ def test_top_gives_0(stage: Stage) -> None:
     terminal = ScreenTerminal(stage.spawn, LIFELINE, "top")
     terminal.wait_for("q quit")
     terminal.type("q")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert lifeline(stage.spawn, "top").returncode == 0
 
 
@@ -461,7 +461,7 @@ def test_a_signal_ends_a_verb_that_goes_on(stage: Stage, number: signal.Signals)
     serving.stderr.readline()
     for each in (terminal.process, serving):
         each.send_signal(number)
-        assert each.wait(120) == 128 + number
+    assert (terminal.ended(), serving.wait(120)) == (128 + number, 128 + number)
 
 
 @row("`metrics`", "1", "prometheus_client is not installed")
