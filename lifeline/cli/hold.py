@@ -50,13 +50,13 @@ def hold(
     identity = common.needed(context, name)
     if until is not None and for_ is not None:
         raise UsageError("give --until or --for, not both")
-    common.doubt(name)
     now = clock.wall()
     end = None
     if until is not None:
         end = parse_time(until, now)
     elif for_ is not None:
         end = now + positive(for_)
+    common.doubt(name)
     typer.echo(sentence(holding.hold(State(), identity, end, reason)))
 
 

@@ -1,6 +1,6 @@
 """`lifeline terminate`: end a lifeline and everything below it."""
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -12,8 +12,6 @@ from ..ending import end_running
 from ..errors import LifelineError, UsageError, show_word, show_words
 from ..finding import standing_by
 from ..holding import holding
-from ..processes.holds import Hold
-from ..processes.identity import Identity
 from ..processes.state import State
 from ..processes.table import open_table
 from ..processes.tree import Ended
@@ -63,16 +61,18 @@ def terminate(
     Exit code 0 if all are gone, also if there was nothing; 1 if one would not go.
     """
     identity = common.needed(context, name)
-    common.doubt(name)
     if grace is None:
         grace = names.option(name, "grace") if name else None
     seconds = None if grace is None else parse_duration(grace)
+    until = _until(hold)
+    common.doubt(name)
     table, state = open_table(), State()
     with ExitStack() as at_an_error:
         # Before looking, or a tick could start it in between.
         held = None
         if hold is not None:
-            held = at_an_error.enter_context(_held(state, identity, hold))
+            making = holding(state, identity, until, "terminated by hand")
+            held = at_an_error.enter_context(making)
         waiters = standing_by(table, state, identity)
         with waiting(f"ending {common.title(identity)}: TERM, then KILL", seconds):
             ended = end_running(table, state, identity, seconds)
@@ -114,9 +114,9 @@ def _print(ended: list[Ended]) -> None:
         typer.echo(f"ended {what}{how}" if each.gone else f"still there {what}")
 
 
-def _held(state: State, identity: Identity, duration: str) -> AbstractContextManager[Hold]:
-    until = None if duration == _FOR_EVER else clock.wall() + positive(duration)
-    return holding(state, identity, until, "terminated by hand")
+def _until(hold: str | None) -> float | None:
+    """When a hold of so long ends; None: never, or there is none."""
+    return None if hold in (None, _FOR_EVER) else clock.wall() + positive(hold)
 
 
 def attach_hold(arguments: list[str]) -> list[str]:
