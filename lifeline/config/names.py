@@ -35,10 +35,13 @@ def option(name: str, key: str) -> str | None:
 def unheard_of(name: str) -> str | None:
     """A sentence if no lifeline of that name is in the file, runs or has left a trace, else None.
 
-    It may yet come to be, for names come from `--name`, too; more often it is a slip.
+    It may yet come to be, for names come from `--name`, too; more often it is a slip. Nothing is
+    said where no file has names.
     """
     config = reading.here()
-    entries = config.entries.values() if config else ()
+    if config is None:
+        return None
+    entries = config.entries.values()
     if any(name in (entry.name, entry.called) for entry in entries):
         return None
     try:
@@ -50,8 +53,7 @@ def unheard_of(name: str) -> str | None:
 
     near = get_close_matches(name, [entry.name for entry in entries], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    where = f"in {config.path}, " if config else ""
-    return f"no lifeline called {name!r} is {where}running or on record{hint}"
+    return f"no lifeline called {name!r} is in {config.path}, running or on record{hint}"
 
 
 def _is_on_record(identity: Identity) -> bool:

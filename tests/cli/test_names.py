@@ -40,11 +40,15 @@ def test_a_name_that_is_known_is_no_slip(stage: Stage, verb: str) -> None:
     assert lifeline(stage.spawn, verb, stage.name).stderr == ""
 
 
-def test_without_a_file_a_slip_is_told_of_as_well(stage: Stage) -> None:
-    """A command after two dashes is nobody's slip: it need not have run yet."""
+@pytest.mark.parametrize("verb", ["hold", "terminate"])
+def test_where_no_file_has_names_any_may_be_meant(stage: Stage, verb: str) -> None:
+    """As may be any command, wherever it is: it need not have run yet."""
+    assert lifeline(stage.spawn, verb, "--", "true", stage.name).stderr == ""
     (stage.directory / "lifeline.toml").unlink()
-    ended = lifeline(stage.spawn, "hold", stage.name)
-    assert ended.returncode == 0
-    assert f"no lifeline called '{stage.name}' is running or on record" in ended.stderr
-    assert lifeline(stage.spawn, "hold", "--", "true").stderr == ""
+    assert lifeline(stage.spawn, verb, stage.name).stderr == ""
+
+
+def test_what_is_doubted_is_done(stage: Stage) -> None:
+    """The name may be that of a `--name` that is yet to come."""
+    assert "no lifeline called" in lifeline(stage.spawn, "hold", stage.name).stderr
     assert_one_line(tick(stage.spawn, "--name", stage.name, "--", "true"), "held; not started")
