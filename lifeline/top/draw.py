@@ -39,8 +39,8 @@ HELP_LINES = (
     "t          terminate",
     "",
     "What is held is not started until it is released; the next tick starts it then.",
-    "A lifeline that is terminated, by TERM and after its grace by KILL, "
-    "comes back with cron's next tick, unless it is held.",
+    "Terminated is TERM, and KILL after the grace.",
+    "What is terminated comes back with cron's next tick, unless it is held.",
     "Those of other hosts are shown from the store of --lock, and cannot be changed from here.",
     "What runs goes on running if you leave.",
 )
