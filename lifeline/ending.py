@@ -79,12 +79,15 @@ def _family(
     It remembers: what was once below a root belongs to it, wherever its parent's death moves it.
     """
     known: dict[Process, None] = dict.fromkeys(roots)
+    run = {record.process} if record else set()  # a root may be a twin from anywhere
 
     def find() -> "list[Process]":
         everybody = snapshot(table)
         known.update(dict.fromkeys(tree.descendants(everybody, list(known))))
         if record:
-            known.update(dict.fromkeys(in_session(table, everybody, traces(record), known)))
+            run.update(tree.descendants(everybody, run))
+            run.update(in_session(table, everybody, traces(record), run))
+            known.update(dict.fromkeys(run))
         return list(known)
 
     return find

@@ -159,31 +159,6 @@ def test_leftovers_of_a_job_that_rewrote_its_title(spawn: Spawner, tmp_path: Pat
     work.check(starts=2)
 
 
-@pytest.mark.needs("autogroup")
-def test_workers_that_rewrote_their_title_and_lost_the_job(spawn: Spawner, tmp_path: Path) -> None:
-    """Their environment went with the title, their job with its runner: the session proves them."""
-    body = (
-        "if os.fork() == 0:\n"
-        "    import setproctitle\n"
-        "    setproctitle.setproctitle('a worker of another title')\n"
-        "    stand_by('worker')\n"
-        "work()\n"
-    )
-    work = Work(tmp_path / "work", body)
-    runner = spawn(*run("--", *work.argv))
-    work.wait_for("start")
-    (worker,) = work.wait_for("worker")
-    kill(runner.pid)  # the job gets TERM
-    eventually(lambda: not work.working())
-    assert alive(worker)
-    told = lifeline(spawn, "explain", "--", *work.argv).stdout
-    (row,) = [row for row in told.splitlines() if row.startswith(f"{worker} ")]
-    assert f"in the session that the dead run (pid {runner.pid}) made for its job" in row
-    spawn(*run("--", *work.argv))
-    work.wait_for("start", times=2)
-    assert not alive(worker)
-
-
 def test_a_winner_that_is_killed_while_it_ends_them_loses_no_proof(
     spawn: Spawner, tmp_path: Path
 ) -> None:

@@ -256,6 +256,22 @@ def test_p15_between_two_runs_the_session_is_nobodys(
     assert inside.do("result = [alive(pid), children[runner].wait()]", pid=pid) == [True, 143]
 
 
+def test_p15_a_twin_does_not_vouch_for_its_session(inside: Agent, tmp_path: Path) -> None:
+    """P15: a twin started by hand has come to be in a session of that number: it is ended alone."""
+    log, go = tmp_path / "log", tmp_path / "go"
+    words = ["sh", "-c", f"echo $$ >>{log}; if test -e {go}; then sleep 3601; fi; exit 3"]
+    inside.do("start(*argv)", argv=run("--restart", "always", "--backoff", "1h", "--", *words))
+    pid = int(eventually(lambda: log.exists() and log.read_text(), within=120))
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=pid), within=120)
+    go.touch()
+    shell = ["sh", "-c", '"$@"; sleep 3602; :', "sh", *words]
+    inside.do("start(*argv, pid=pid, session=True)", pid=pid, argv=shell)
+    twin = int(eventually(lambda: log.read_text().split()[1:], within=120)[0])
+    ended = inside.run(LIFELINE, "terminate", "--", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert inside.do("result = [alive(pid), alive(twin)]", pid=pid, twin=twin) == [True, False]
+
+
 def test_p15_a_process_group_whose_number_came_back_gets_no_signal(
     inside: Agent, tmp_path: Path
 ) -> None:
