@@ -13,6 +13,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -63,8 +64,8 @@ class Client:
         self.name = name
         self._token = token
         self._headers = {"User-Agent": "lifeline", "Connection": "close", **(headers or {})}
-        self._host, self._port, self._path, secure = _place(url)
-        self._context = _trusting(ca) if secure else None
+        host, port, self._path, secure = _place(url)
+        self._host = Host(host, port, _trusting(ca) if secure else None)
         self.answer_headers: Message = Message()  # of the last answer
 
     def call(
@@ -84,9 +85,11 @@ class Client:
             headers["Content-Type"] = content_type
         deadline.left_for(f"{self.name}: the call")
         try:
-            status, raw = self._exchange(deadline, method, self._path + path, content, headers)
+            status, self.answer_headers, raw = exchange(
+                self._host, deadline, method, self._path + path, content, headers
+            )
         except (OSError, HTTPException, ValueError) as error:
-            raise TargetError(f"{self.name}: {_reason(error, deadline.seconds)}") from None
+            raise TargetError(f"{self.name}: {reason(error, deadline.seconds)}") from None
         data = _json(raw.replace(token.encode(), b"..."))
         if 200 <= status < 300:
             if data is None:
@@ -96,28 +99,42 @@ class Client:
         pause = retry_after(self.answer_headers.get("Retry-After"))
         raise Refused(message, status, data, pause)
 
-    def _exchange(
-        self,
-        deadline: Deadline,
-        method: str,
-        path: str,
-        content: bytes | None,
-        headers: Mapping[str, str],
-    ) -> tuple[int, bytes]:
-        sock = _connect(self._host, self._port, deadline)
-        try:
-            connection = HTTPConnection(self._host, self._port)
-            if self._context:
-                sock.settimeout(deadline.left())
-                sock = self._context.wrap_socket(sock, server_hostname=self._host)
-                connection = HTTPSConnection(self._host, self._port, context=self._context)
-            connection.sock = _Wire(sock, deadline)
-            connection.request(method, path, content, dict(headers))
-            answer = connection.getresponse()
-            self.answer_headers = answer.headers
-            return answer.status, whole(answer, _LARGEST)
-        finally:
-            sock.close()
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where requests go; with a `context` over TLS."""
+
+    name: str
+    port: int
+    context: ssl.SSLContext | None
+
+
+def exchange(
+    host: Host,
+    deadline: Deadline,
+    method: str,
+    path: str,
+    content: bytes | None,
+    headers: Mapping[str, str],
+) -> tuple[int, Message, bytes]:
+    """The status, headers and body of the answer to one request.
+
+    Raises OSError (TimeoutError after the deadline), HTTPException or ValueError; `reason` makes
+    words of them.
+    """
+    sock = _connect(host.name, host.port, deadline)
+    try:
+        connection = HTTPConnection(host.name, host.port)
+        if host.context:
+            sock.settimeout(deadline.left())
+            sock = host.context.wrap_socket(sock, server_hostname=host.name)
+            connection = HTTPSConnection(host.name, host.port, context=host.context)
+        connection.sock = _Wire(sock, deadline)
+        connection.request(method, path, content, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.headers, whole(answer, _LARGEST)
+    finally:
+        sock.close()
 
 
 class _Wire:
@@ -208,7 +225,7 @@ def _text(message: object) -> str:
     return " ".join(message.split()) if isinstance(message, str) else ""
 
 
-def _reason(error: Exception, seconds: float) -> str:
+def reason(error: Exception, seconds: float) -> str:
     """Why there is no answer, in words that cannot hold anything secret."""
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:g} s"
