@@ -224,7 +224,8 @@ def _conclusion(plan: Plan, decision: Decision) -> str:
     """What is done, or would be, in one line."""
     if decision.actual is None:
         return f"not known how many run; nothing is written ({decision.why})"
-    errors = [each.text for each in decision.reasons if each.text.startswith(("failed", "refused"))]
+    told = ("failed", "refused", "left alone")
+    errors = [each.text for each in decision.reasons if each.text.startswith(told)]
     tail = f" ({decision.why})" + "".join(f"; {each}" for each in errors[:1])
     if not decision.differs:
         return f"{decision.actual}, as it is{tail}"

@@ -11,7 +11,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from subprocess import DEVNULL, STDOUT, Popen
 from typing import TYPE_CHECKING
@@ -119,7 +119,7 @@ class Crew:
         now = clock.boottime()
         return {each: now - known[each.runner] for each in workers if each.runner in known}
 
-    def tell(self, workers: Sequence[Worker], number: int, before: dict[Worker, float]) -> None:
+    def tell(self, workers: Sequence[Worker], number: int, before: Mapping[Worker, float]) -> None:
         """Signal the job of each, which finishes what it does and ends; nobody twice.
 
         Only the job's main process: the runner would signal all that is below it, and so end the
