@@ -49,7 +49,7 @@ class DjangoTasksDb:
 
 
 def make(options: settings.Options) -> Callable[[], Any]:
-    """A probe for django-tasks-db: `url`, `queues` (all), `backend` (all), `max_run_time`,
+    """A probe for django-tasks-db: `url`, `queues` (all), `backend` (all), `max_run_time` (24h),
     `schema`, `timeout`."""
     settings.known(options, "url", "queues", "backend", "max_run_time", "schema")
     longest = options.get("max_run_time", _MAX_RUN_TIME)

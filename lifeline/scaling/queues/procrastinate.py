@@ -65,7 +65,7 @@ class Procrastinate:
 
 
 def make(options: settings.Options) -> Callable[[], Any]:
-    """A probe for Procrastinate: `url`, `queues` (all), `heartbeat_timeout`, `schema`,
+    """A probe for Procrastinate: `url`, `queues` (all), `heartbeat_timeout` (30s), `schema`,
     `timeout`."""
     settings.known(options, "url", "queues", "heartbeat_timeout", "schema")
     silent = options.get("heartbeat_timeout", _HEARTBEAT_TIMEOUT)
