@@ -71,25 +71,19 @@ def test_django_tasks_counts_those_that_may_run_at_once(
 def test_django_q2_counts_schedules_that_only_a_cluster_would_start(
     app: Any, database: str, settles: Any
 ) -> None:
-    """4 jobs and 1 schedule that is due; 1 is for later, and one has ended."""
+    """4 jobs and 1 schedule that is due; 1 is for later, and one has ended.
+
+    At work, one job runs and one waits for the only worker. Of the rest one is the schedule's,
+    which is for tomorrow, too, once it has become a job.
+    """
     django = app("django_app", database)
     django.run("q2")
     mine = probe("django-q2", url=database, cluster="mine")
     assert mine().oldest_age is not None
     settles(mine, Sample(5, 0, 1))
     settles(probe("django-q2", url=database, cluster="mine", is_default=False), Sample(4, 0, 0))
-
-
-def test_django_q2_at_work_is_busy_with_what_it_has_taken(
-    app: Any, database: str, settles: Any
-) -> None:
-    """One job runs and one waits for the only worker. Of the rest one is the schedule's, which is
-    for tomorrow, too, once it has become a job."""
-    django = app("django_app", database)
-    django.run("q2")
     django.start("work-q2")
     django.wait_for_jobs(1)
-    mine = probe("django-q2", url=database, cluster="mine")
 
     def is_so() -> bool:
         seen = mine()

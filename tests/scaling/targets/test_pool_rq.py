@@ -123,7 +123,6 @@ def office(tmp_path: Path, spawn: Spawner, pytestconfig: pytest.Config) -> Itera
     server.close()
 
 
-@pytest.mark.timeout(300)
 def test_rqs_workers_go_up_to_five_and_down_to_zero_and_up_again(office: Office) -> None:
     """Every job is done exactly once, none fails: no worker was ended while it was at work."""
     office.enqueue(0, 1, 2, 3, 4)
@@ -152,7 +151,6 @@ def test_rqs_workers_go_up_to_five_and_down_to_zero_and_up_again(office: Office)
     assert office.python("failed") == "0"
 
 
-@pytest.mark.timeout(300)
 def test_an_rq_worker_that_is_told_at_work_finishes_its_job(office: Office) -> None:
     """Also where the pool is told to be empty over and over; only then all leave."""
     office.enqueue(0, 1)
