@@ -100,8 +100,9 @@ class _Flags:
         return found
 
 
-class _Verb(_Flags, TyperCommand):
-    pass
+def _flagless(kind: type[TyperCommand]) -> type[TyperCommand]:
+    """That kind of command, with such a help."""
+    return type(kind.__name__, (_Flags, kind), {})
 
 
 class _GroupOfVerbs(_Flags, TyperGroup):
@@ -116,7 +117,7 @@ def _polish(part: typer.Typer) -> None:
     """
     part.info.cls = _GroupOfVerbs
     for command in part.registered_commands:
-        command.cls = _Verb
+        command.cls = _flagless(command.cls or TyperCommand)
         written = command.help or inspect.getdoc(command.callback) or ""
         command.help = "\n\n".join(" ".join(text.split()) for text in written.split("\n\n"))
     for group in part.registered_groups:
