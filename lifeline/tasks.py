@@ -17,7 +17,7 @@ from invoke.context import Context
 from invoke.tasks import Task, task
 
 from . import clock
-from .embed import Claim, claim_or_exit, tell_end
+from .embed import claim_or_exit
 from .ending import end_below, end_running
 from .errors import LifelineError, complain, show_words
 from .overview import overview
@@ -41,11 +41,13 @@ def define_lifeline_tasks(
 
     @task
     def claim_quietly(_context: Context) -> None:
-        _end_children_on_term(claim_or_exit(records.TASK))
+        claim_or_exit(records.TASK)
+        _end_children_on_term()
 
     @task
     def claim_aloud(_context: Context) -> None:
-        _end_children_on_term(claim_or_exit(records.TASK, aloud=True))
+        claim_or_exit(records.TASK, aloud=True)
+        _end_children_on_term()
 
     @task(name="lifeline", pre=[claim_quietly, *pre])
     def lifeline_(context: Context) -> object:
@@ -106,7 +108,7 @@ def _status(name: str) -> None:
         raise SystemExit(3)
 
 
-def _end_children_on_term(claim: Claim) -> None:
+def _end_children_on_term() -> None:
     """On TERM, end everything below this process, then die of the same signal.
 
     invoke by itself leaves what `c.run` started behind.
@@ -115,7 +117,6 @@ def _end_children_on_term(claim: Claim) -> None:
     def on_term(number: int, _frame: "FrameType | None") -> None:
         signal.signal(number, signal.SIG_IGN)
         end_below(open_table())
-        tell_end(claim)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

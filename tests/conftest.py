@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import libraries
 from support.needs import PROBES, lack, missing
 from support.spawning import Spawner, become_subreaper
 
@@ -35,10 +34,6 @@ def _hear_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    libraries.give_time(items)
 
 
 def pytest_report_header() -> str:

@@ -3,18 +3,15 @@
 import json as json_
 import os
 import sys
-from collections.abc import Sized
 from typing import Annotated, Any
 
 import typer
 
-from ..clock import show_duration
 from ..config import checking, reading, schedule, values
 from ..config.merging import DEFAULT, Value, merge
 from ..config.reading import Entry
 from ..errors import EXIT_USAGE, complain, show_words
 from ..options import _CONVERT, _FLAGS, RunOptions
-from ..processes.election import SETTLE
 from . import common
 
 SHOW_EXAMPLES = """Examples:
@@ -53,9 +50,7 @@ def show(
 
     Secrets are not shown: of URLs only the host, of variables only the name.
     """
-    config = reading.needed()
-    entry = config.entry(name)
-    _leave_if_wrong(checking.problems_of(config, name))
+    entry = reading.needed().entry(name)
     rows = _rows(entry, merge(entry, {}, os.environ))
     if json:
         common.print_json(
@@ -89,43 +84,27 @@ def _from(entry: Entry, key: str) -> str:
 
 
 def _default(option: str) -> str:
-    """As one would write it."""
-    value: Any = SETTLE if option == "settle" else getattr(RunOptions, option)
+    value: Any = getattr(RunOptions, option)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "..".join(map(show_duration, value))
+        return "..".join(f"{each:g}" for each in value)
     if isinstance(value, float):
-        return show_duration(value)
-    if option == "log_size":
-        return f"{value // 10**6}MB"
-    return str(value) if value or value == 0 else "-"
+        return f"{value:g}"
+    return "-" if value is None else str(value)
 
 
 @app.command("check", epilog=CHECK_EXAMPLES)
 def check() -> None:
-    """Look for mistakes: each on a line, with its file and line. Exit code 2 if there is one.
-
-    What may be meant otherwise than it is taken is told as well, and is none.
-    """
+    """Look for mistakes: each on a line, with its file and line. Exit code 2 if there is one."""
     config = reading.needed()
-    _leave_if_wrong(checking.problems(config) + checking.scaler_problems(config))
-    for line in checking.literal(config):
-        complain(line)
-    counted = [_counted(config.entries, "lifeline")]
-    counted += [_counted(config.scalers, "scaler")] if config.scalers else []
-    typer.echo(f"{config.path}: {', '.join(counted)}, all sound")
-
-
-def _leave_if_wrong(wrong: list[str]) -> None:
+    wrong = checking.problems(config)
     for line in wrong:
         complain(line)
     if wrong:
         raise typer.Exit(EXIT_USAGE)
-
-
-def _counted(things: Sized, word: str) -> str:
-    return f"{len(things) or 'no'} {word if len(things) == 1 else word + 's'}"
+    count = len(config.entries) or "no"
+    typer.echo(f"{config.path}: {count} {'lifeline' if count == 1 else 'lifelines'}, all sound")
 
 
 @app.command("schema", epilog=SCHEMA_EXAMPLES)

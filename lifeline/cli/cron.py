@@ -9,7 +9,6 @@ import typer
 from .. import cron, crontab
 from ..config import checking, place, reading
 from ..errors import EXIT_NOT_RUNNING, UsageError, complain
-from . import common
 
 SHOW_EXAMPLES = """Examples:
 
@@ -71,7 +70,6 @@ def install(dry_run: _DryRun = False) -> None:
     part = cron.lines(config)
     if not part:
         raise UsageError(f"{config.path} has no lifeline for cron")
-    common.tell_left_behind("cron")
     _change(lambda now: cron.changed(now, config.path, part), dry_run)
 
 

@@ -9,14 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import clock
-from ..errors import (
-    EXIT_NOT_RUNNING,
-    EXIT_USAGE,
-    LifelineError,
-    UsageError,
-    printable,
-    warn_of_password,
-)
+from ..errors import EXIT_NOT_RUNNING, EXIT_USAGE, UsageError
 from ..leases.named import check_lease_name
 from ..leases.port import BAD, Backend, Finding, Seen
 from ..leases.stores import open_store, shown
@@ -94,7 +87,7 @@ def holders(
         header = ("NAME", "SLOT", "FENCE", "HOST", "PID", "SINCE", "UNTIL", "COMMAND")
         common.print_table(header, [_row(seen, now) for seen in found])
     else:
-        typer.echo("nobody holds a lease" + (f" of {printable(name)}" if name else ""), err=True)
+        typer.echo("nobody holds a lease" + (f" of {name}" if name else ""), err=True)
     raise typer.Exit(0 if found else EXIT_NOT_RUNNING)
 
 
@@ -123,7 +116,7 @@ def setup(url: _Url = None) -> None:
     with waiting("setting the store up"):
         done = store.setup()
     for line in done or ["nothing to do"]:
-        common.say(line)
+        typer.echo(line)
 
 
 @app.command("break", epilog=BREAK_EXAMPLES)
@@ -140,26 +133,15 @@ def break_lease(
     """
     store = _open(lock)
     check_lease_name(name)
-    holder = _holder(store, name, slot)
+    holder = next((seen for seen in store.holders(name) if seen.slot == slot), None)
     where = _who(holder) if holder else "nobody, as far as the store tells"
     if not yes:
-        _confirm(printable(f"break slot {slot} of {name}, held by {where}?"))
-        now = _holder(store, name, slot)  # it may have taken a person a while to answer
-        if _identity(now) != _identity(holder):
-            raise LifelineError("it is not with the same holder any more; nothing was broken")
+        _confirm(f"break slot {slot} of {name}, held by {where}?")
     fence = store.break_lease(name, slot)
     if fence is None:
-        typer.echo(f"there is no lease of {printable(name)}, slot {slot}", err=True)
+        typer.echo(f"there is no lease of {name}, slot {slot}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING)
-    common.say(f"broken: slot {slot} of {name}; its fence is {fence} now")
-
-
-def _holder(store: Backend, name: str, slot: int) -> Seen | None:
-    return next((seen for seen in store.holders(name) if seen.slot == slot), None)
-
-
-def _identity(holder: Seen | None) -> tuple[str, int] | None:
-    return None if holder is None else (holder.owner, holder.fence)
+    typer.echo(f"broken: slot {slot} of {name}; its fence is {fence} now")
 
 
 def _confirm(question: str) -> None:
@@ -173,7 +155,6 @@ def _url(given: str | None) -> str:
     url = given or os.environ.get("LIFELINE_LOCK")
     if not url:
         raise UsageError("which store? give its URL, or set LIFELINE_LOCK")
-    warn_of_password(url)
     return url
 
 
@@ -221,5 +202,5 @@ def _data(seen: Seen, now: float) -> dict[str, object]:
 
 
 def _line(finding: Finding) -> str:
-    advice = f"\n         {printable(finding.advice)}" if finding.advice else ""
-    return f"{finding.level:>7}  {printable(finding.what)}{advice}"
+    advice = f"\n         {finding.advice}" if finding.advice else ""
+    return f"{finding.level:>7}  {finding.what}{advice}"

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..leases import protocol
-from ..leases.port import Claim
-from ..leases.shared import SharedStore
+from ..leases.port import Backend, Claim
 from ..signals.box import Box, Delivery
 from ..signals.listener import Listener
 from ..supervision.loop import Loop
@@ -31,7 +30,7 @@ class Calls:
 
     def __init__(
         self,
-        store: SharedStore,
+        store: Backend,
         claim: Claim,
         wanted: str,
         is_alive: Callable[[], bool],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import socket
 
-from .. import clock
+from .. import clock, history
 from ..config import reading, schedule
 from ..config.nexttick import next_tick
 from ..config.reading import Config
 from ..errors import LifelineError, UsageError
-from ..events import lasting_paths
-from ..history import Ends, ends
+from ..events import paths
 from ..leases.port import Seen
 from ..overview import Running, overview
 from ..processes import holds
@@ -27,7 +26,7 @@ class Local:
     def __init__(self) -> None:
         self.state = State()
         self.host = socket.gethostname()
-        self._exits: tuple[object, Ends] = (None, Ends())
+        self._exits: tuple[object, dict[str, int]] = (None, {})
         self._config: tuple[object, Config | None] = (None, None)
 
     def look(self) -> Here:
@@ -39,7 +38,7 @@ class Local:
             overview(),
             holds.all_holds(self.state, now) if known else [],
             self._planned(now, notes),
-            self._last_exits() if known else Ends(),
+            self._last_exits() if known else {},
             now,
             tuple(notes),
         )
@@ -61,10 +60,14 @@ class Local:
             self._config = (seen, reading.read(path) if path else None)
         return self._config[1]
 
-    def _last_exits(self) -> Ends:
-        seen = [_stamp(path) for path in lasting_paths(self.state)]
+    def _last_exits(self) -> dict[str, int]:
+        seen = [_stamp(path) for path in paths(self.state)]
         if seen != self._exits[0]:
-            self._exits = (seen, ends(self.state))
+            ends = [event for event in history.read(self.state) if event["event"] == "end"]
+            exits = {
+                str(event.get("name") or event.get("command")): event.get("code") for event in ends
+            }
+            self._exits = (seen, {k: v for k, v in exits.items() if isinstance(v, int)})
         return self._exits[1]
 
 
@@ -76,7 +79,7 @@ class Here:
         running: list[Running],
         held: list[Hold],
         planned: list[Planned],
-        exits: Ends,
+        exits: dict[str, int],
         now: float,
         notes: tuple[str, ...],
     ) -> None:

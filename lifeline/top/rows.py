@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 from ..errors import show, show_words
-from ..history import Ends
 from ..lease_names import lease_name
 from ..leases.port import Seen
 from ..overview import Running
@@ -84,11 +83,11 @@ def rows(
     planned: list[Planned],
     leases: list[Seen],
     host: str,
-    exits: Ends,
+    exits: dict[str, int],
 ) -> tuple[Row, ...]:
     """A row for each lifeline that runs, is held, is planned here, or has a lease elsewhere.
 
-    Sorted by title, those of this host first.
+    `exits` are last exit codes by title. Sorted by title, those of this host first.
     """
     found = [_running(each) for each in running]
     found += [
@@ -130,16 +129,16 @@ def _has(found: list[Row], identity: Identity) -> bool:
     return any(row.identity and row.identity.same_command(identity) for row in found)
 
 
-def _completed(row: Row, held: list[Hold], planned: list[Planned], exits: Ends) -> Row:
+def _completed(row: Row, held: list[Hold], planned: list[Planned], exits: dict[str, int]) -> Row:
     assert row.identity is not None
     plan = next((p for p in planned if p.identity.same_command(row.identity)), None)
-    last = exits.code(row.identity, row.pid, row.since or 0.0)
+    last = exits.get(title(row.identity)) if row.last_exit is None else row.last_exit
     return replace(
         row,
         hold=next((h for h in held if h.identity.same_command(row.identity)), None),
         entry=plan.entry if plan else None,
         next_tick=plan.next_tick if plan else None,
-        last_exit=row.last_exit if last is None else last,
+        last_exit=last,
     )
 
 
