@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,9 @@ from subprocess import PIPE, STDOUT, Popen
 import pytest
 
 from support.crontabs import Crontabs
+from support.hosts import below
 from support.spawning import Spawner, alive
+from support.stage import Stage
 from support.waiting import eventually
 
 from .pages import DOCS, Block, blocks
@@ -24,8 +25,6 @@ PAGE = DOCS / "tutorial.md"
 VENV = Path(sys.executable).parents[1]
 SPEED = 15  # a minute of cron's in 4 s
 MARK = "-- that was it --"
-#: Names are one namespace for each user, and other tests run at the same time.
-NAME = f"worker-{uuid.uuid4().hex[:12]}"
 
 pytestmark = [pytest.mark.needs("cron", "faketime", "root", "unshare"), pytest.mark.timeout(300)]
 
@@ -33,7 +32,7 @@ pytestmark = [pytest.mark.needs("cron", "faketime", "root", "unshare"), pytest.m
 class Shell:
     """A shell in the namespace of a crontab, to type into."""
 
-    def __init__(self, crontabs: Crontabs, cron: Popen[str], env: dict[str, str]) -> None:
+    def __init__(self, crontabs: Crontabs, cron: int, env: dict[str, str]) -> None:
         self.app = crontabs.directory
         self._cron = cron
         words = crontabs.inside("bash", "--norc")
@@ -59,23 +58,26 @@ class Shell:
 
         A tick in the midst of a command would be in what that prints.
         """
-        os.kill(self._cron.pid, signal.SIGSTOP)
+        os.kill(self._cron, signal.SIGSTOP)
         try:
-            eventually(lambda: sum(map(alive, children(self._cron.pid))) <= 1, within=120)
+            eventually(lambda: sum(map(alive, children(self._cron))) <= 1, within=120)
             yield
         finally:
-            os.kill(self._cron.pid, signal.SIGCONT)
+            os.kill(self._cron, signal.SIGCONT)
 
 
 @pytest.fixture
 def shell(spawn: Spawner, tmp_path: Path) -> Shell:
-    """In a directory with the tutorial's two files in it."""
+    """In a directory with the tutorial's two files in it, beside somebody else's lifeline."""
+    foreign = Stage(tmp_path, spawn)
+    foreign.start("--name", foreign.name, "--", foreign.sleeper())
     app = tmp_path / "app"
     app.mkdir()
     (app / "worker.py").write_text(next(blocks("python", page=PAGE)).body)
-    (app / "lifeline.toml").write_text(renamed(next(blocks("toml", page=PAGE)).body))
-    crontabs = Crontabs(spawn, app)
-    cron = crontabs.start_cron(SPEED)
+    (app / "lifeline.toml").write_text(next(blocks("toml", page=PAGE)).body)
+    crontabs = Crontabs(spawn, app, alone=True)
+    started = crontabs.start_cron(SPEED)
+    cron = eventually(lambda: next(iter(below(started.pid)), 0))
     return Shell(crontabs, cron, {"PATH": f"{VENV}/bin{os.pathsep}{os.environ['PATH']}"})
 
 
@@ -84,14 +86,9 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def renamed(text: str) -> str:
-    """With the test's own name in place of `worker`."""
-    return re.sub(r"\bworker\b(?!\.py)", NAME, text)
-
-
 def exchanges(each: Block) -> Iterator[tuple[str, list[str]]]:
     """Each command of a block, and the lines that are shown below it."""
-    for part in re.split(r"^\$ ", renamed(each.body), flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", each.body, flags=re.MULTILINE)[1:]:
         command, *shown = part.rstrip("\n").split("\n")
         yield command, shown
 

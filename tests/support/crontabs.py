@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from support.hosts import below
 from support.lifelines import LIFELINE
-from support.needs import faketime_library, which
+from support.needs import UNSHARE, faketime_library, which
 from support.spawning import Spawner
 
 _PRIVATE = """
@@ -27,22 +28,26 @@ exec sleep 3600
 
 
 class Crontabs:
-    """The namespace; `directory` is where commands are started."""
+    """The namespace; `directory` is where commands are started.
 
-    def __init__(self, spawn: Spawner, directory: Path) -> None:
+    If it is `alone`, it is one of processes, too: nobody in it sees what others run. What starts
+    something in there stays outside, and has that as its child.
+    """
+
+    def __init__(self, spawn: Spawner, directory: Path, *, alone: bool = False) -> None:
         self.spawn = spawn
         self.directory = directory
-        self.holder = spawn("unshare", "--mount", "sh", "-euc", _PRIVATE)
+        unshare = UNSHARE if alone else ["unshare", "--mount"]
+        self.holder = spawn(*unshare, "sh", "-euc", _PRIVATE)
         assert self.holder.stdout
         ready = self.holder.stdout.readline()
         assert ready == "ready\n", self.holder.communicate()
+        target = below(self.holder.pid)[0] if alone else self.holder.pid
+        self._enter = ["nsenter", f"--target={target}", "--mount", *(["--pid"] if alone else [])]
 
     def inside(self, *words: str) -> list[str]:
         """The words that start a command in the namespace."""
-        return [
-            *("nsenter", f"--target={self.holder.pid}", "--mount", f"--wdns={self.directory}"),
-            *words,
-        ]
+        return [*self._enter, f"--wdns={self.directory}", *words]
 
     def run(self, *words: str, **options: Any) -> subprocess.CompletedProcess[Any]:
         """A command in the namespace, once it has ended."""
