@@ -26,7 +26,8 @@ def test_a_span_for_each_run_that_has_ended(spawn: Spawner, exporter: InMemorySp
     """Its name, its length, its exit code and whether that is an error."""
     before = time.time_ns()
     for code in (0, 7):
-        assert spawn.run(*run("--name", f"ends {code}", "--", "sh", "-c", f"exit {code}"))
+        ended = spawn.run(*run("--name", f"ends {code}", "--", "sh", "-c", f"exit {code}"))
+        assert ended.returncode == code
     assert export_spans(exporter) == SpanExportResult.SUCCESS
     good, bad = exporter.get_finished_spans()
     assert (good.name, bad.name) == ("ends 0", "ends 7")
