@@ -280,11 +280,13 @@ def test_a_command_that_is_missing_for_a_while(tmp_path: Path, spawn: Spawner) -
     program.chmod(0o755)
     runner = spawn(*run("--restart", "on-failure", "--backoff", "10ms..20ms", "--", program))
     assert runner.stdout and runner.stderr
+    away = tmp_path / "program.away"
     for _ in range(2):
         assert runner.stdout.readline() == "run\n"
+        eventually(away.exists)  # lines of the turn before may still be there to be read
         for _ in range(3):
             assert runner.stderr.readline() == f"lifeline: {program}: command not found\n"
-        (tmp_path / "program.away").rename(program)
+        away.rename(program)
     runner.send_signal(signal.SIGTERM)
     runner.wait(120)
 
