@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace.status import StatusCode
 
 from lifeline.spans import export_spans, finished_runs
-from support.lifelines import run
+from support.lifelines import run, unique_sleep
 from support.spawning import Spawner
 
 
@@ -40,7 +40,7 @@ def test_a_span_for_each_run_that_has_ended(spawn: Spawner, exporter: InMemorySp
 
 def test_exported_twice_it_is_the_same_span(spawn: Spawner, exporter: InMemorySpanExporter) -> None:
     """Its ids are those of the run; `since` leaves out what was exported before."""
-    spawn.run(*run("--", "true"))
+    spawn.run(*run("--", "true", unique_sleep()[1]))
     export_spans(exporter)
     export_spans(exporter)
     first, second = exporter.get_finished_spans()
