@@ -24,7 +24,9 @@ from pathlib import Path
 JOB = """\
 import os, sys, time
 from lifeline import lifeline
+from lifeline.processes import election
 
+election.SETTLE = float(os.environ.get("ELECTION_SETTLE", election.SETTLE))
 lifeline()
 here = sys.argv[1]
 log = os.open(here + "/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -36,7 +38,7 @@ sys.exit(7)
 """
 
 KINDS = ("run", "exec", "script")
-PATIENCE = 90.0  # seconds for a round: a limit for a hang, not a measure
+PATIENCE = 240.0  # seconds for a round: a limit for a hang, not a measure
 
 
 @dataclass
@@ -65,9 +67,14 @@ class Round:
 
 
 class Arena:
-    """A directory with the job, its log and its FIFO; the state directory is kept over rounds."""
+    """A directory with the job, its log and its FIFO; the state directory is kept over rounds.
 
-    def __init__(self, directory: Path, lifeline: Sequence[str]) -> None:
+    `settle` is that of all starters, in seconds; None leaves it at their default.
+    """
+
+    def __init__(
+        self, directory: Path, lifeline: Sequence[str], settle: float | None = None
+    ) -> None:
         self.directory = directory
         self.job = directory / "job.py"
         self.job.write_text(JOB)
@@ -76,9 +83,13 @@ class Arena:
         os.mkfifo(self.stop)
         self.environment = {**os.environ, "LIFELINE_STATE_DIR": str(directory / "state")}
         plain = [sys.executable, str(self.job), str(directory)]
+        options: list[str] = []
+        if settle is not None:
+            options = ["--settle", f"{settle:g}s"]
+            self.environment["ELECTION_SETTLE"] = f"{settle:g}"
         self.commands = {
-            "run": [*lifeline, "run", "--", *plain],
-            "exec": [*lifeline, "run", "--exec", "--", *plain],
+            "run": [*lifeline, "run", *options, "--", *plain],
+            "exec": [*lifeline, "run", "--exec", *options, "--", *plain],
             "script": plain,
         }
 

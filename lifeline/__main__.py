@@ -38,8 +38,8 @@ def main(arguments: "list[str] | None" = None) -> int:
     except Exception as error:
         from .errors import EXIT_CANNOT_TELL, LifelineError, complain
 
-        if isinstance(error, OSError):  # no process can be forked, no descriptor is left, …
-            complain(f"{error.strerror}: {error.filename!a}" if error.filename else error)
+        if isinstance(error, OSError):
+            complain(_what_failed(error))
             return EXIT_CANNOT_TELL
         if not isinstance(error, LifelineError):
             raise
@@ -47,11 +47,27 @@ def main(arguments: "list[str] | None" = None) -> int:
         return error.exit_code
 
 
+def _what_failed(error: OSError) -> str:
+    """What the system did not do, for people: where it names no path, only the number tells."""
+    import errno
+
+    told = str(error.strerror or error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"no more files can be opened: {told} (see ulimit -n)"
+    if error.filename is not None:
+        return f"{told}: {error.filename!a}"
+    if error.errno == errno.ENOENT:  # getcwd(3)
+        return "the working directory is gone, so relative paths mean nothing"
+    if error.errno == errno.EAGAIN:  # fork(2)
+        return f"no more processes can be started: {told} (see ulimit -u)"
+    return f"the system does not do what is needed: {told}"
+
+
 def _asks_for_help(arguments: "list[str]") -> bool:
     for word in arguments:
         if word == "--":
             return False
-        if word in ("-h", "--help"):
+        if word in ("-h", "--help", "--help-all"):
             return True
     return False
 

@@ -15,6 +15,7 @@ from .config import schedule, values
 from .config.reading import Config, Entry
 from .errors import CannotTell, UsageError, show
 from .processes.places import read_shebang
+from .processes.state import State
 
 BEGIN = b"# >>> lifeline: written by `lifeline cron install`, changes in here are lost >>>"
 END = b"# <<< lifeline <<<"
@@ -126,9 +127,13 @@ def _line(fields: str, entry: Entry) -> bytes:
 
 
 def _state() -> list[tuple[str, str]]:
-    """cron does not hand on where state lives, and two places would be two memories."""
-    directory = os.environ.get("LIFELINE_STATE_DIR")
-    return [("LIFELINE_STATE_DIR", directory)] if directory else []
+    """cron does not hand on where state lives, and two places would be two memories.
+
+    Raises StateUnusable for a place that no tick would take.
+    """
+    if not os.environ.get("LIFELINE_STATE_DIR"):
+        return []
+    return [("LIFELINE_STATE_DIR", os.fsdecode(State().directory))]
 
 
 def program() -> list[str]:

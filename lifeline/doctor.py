@@ -13,14 +13,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from . import doctor_cron, doctor_ticks
 from .config import checking, reading
-from .config.reading import Config
+from .config.reading import Config, Entry
 from .errors import LifelineError, StateUnusable, show
 from .leases.port import BAD, GOOD, NOTE, WARNING, Finding
-from .leases.stores import open_store, shown
+from .leases.stores import open_store
+from .leases.urls import redact, resolve
 from .processes.state import State
 from .supervision.kernel import adopt_orphans
 
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
+_MEND = "mend that line; lifeline config check looks again"
+_WITHOUT = "nothing is started without it: mend it, then lifeline doctor again"
 _PSUTIL = (7, 1)
 _YOUNGEST = 1_735_689_600  # 2025-01-01: a clock that shows less was never set
 _ROOM = 16 * 2**20  # bytes
@@ -45,19 +48,19 @@ def examine() -> list[Finding]:
         try:
             findings += look(config)
         except (LifelineError, OSError) as error:
-            findings.append(Finding(BAD, str(error)))
+            findings.append(Finding(BAD, str(error), "mend that; lifeline doctor looks again"))
     return findings
 
 
 def _config() -> tuple[Config | None, list[Finding]]:
     try:
         config = reading.here()
-        wrong = checking.problems(config) if config else []
+        wrong = checking.problems(config) + checking.scaler_problems(config) if config else []
     except LifelineError as error:
-        return None, [Finding(BAD, str(error))]
+        return None, [Finding(BAD, str(error), _MEND)]
     if config is None:
         return None, [Finding(NOTE, "no lifeline.toml, pyproject.toml or Procfile here or above")]
-    found = [Finding(BAD, line) for line in wrong]
+    found = [Finding(BAD, line, _MEND) for line in wrong]
     if not wrong:
         found = [Finding(GOOD, f"{config.path}: all sound")]
     if secret := checking.open_secret(config):
@@ -223,30 +226,49 @@ def _has_pidfd() -> bool:
 
 
 def _stores(config: Config | None) -> Iterator[Finding]:
-    """Each store that a lifeline names, once, and what LIFELINE_LOCK names."""
-    urls = [os.environ.get("LIFELINE_LOCK", "")]
-    environments = {}
+    """Each store that a lifeline or a scaler names, once, and what LIFELINE_LOCK names."""
+    found: dict[str, tuple[list[str], Entry | None]] = {}
+    for user, lock, entry in _locks(config):
+        try:
+            # What `env:NAME` names may be in the lifeline's own env_file, as may be credentials.
+            with checking.in_environment(entry):
+                found.setdefault(resolve(lock), ([], entry))[0].append(user)
+        except LifelineError as error:
+            yield Finding(BAD, f"{user}: {error}", _WITHOUT)
+    for url, (users, entry) in found.items():
+        with checking.in_environment(entry):
+            yield from _store(url, ", ".join(users))
+
+
+def _locks(config: Config | None) -> Iterator[tuple[str, str, Entry | None]]:
+    """Who names a store, its URL, and whose environment that is read in."""
+    if url := os.environ.get("LIFELINE_LOCK"):
+        yield "LIFELINE_LOCK", url, None
     for entry in config.entries.values() if config else ():
-        lock = entry.keys.get("lock")
-        if isinstance(lock, str):
-            urls.append(lock)
-            environments[lock] = entry
-    for url in dict.fromkeys(filter(None, urls)):
-        with checking.in_environment(environments.get(url)):
-            yield from _store(url)
+        if isinstance(lock := entry.keys.get("lock"), str) and lock:
+            yield entry.name, lock, entry
+    for name, table in config.scalers.items() if config else ():
+        if isinstance(table, dict) and isinstance(lock := table.get("lock"), str) and lock:
+            yield f"scaler {name}", lock, None
 
 
-def _store(url: str) -> Iterator[Finding]:
+def _store(url: str, users: str) -> Iterator[Finding]:
     try:
-        label = shown(url)
+        label = redact(url)
         store = open_store(url)
     except LifelineError as error:
-        yield Finding(BAD, str(error))
+        yield Finding(BAD, f"{users}: {error}", _WITHOUT)
         return
     try:
         for each in store.check():
-            yield Finding(each.level, f"{label}: {each.what}", each.advice)
+            advice = each.advice or (_WITHOUT if each.level == BAD else "")
+            yield Finding(each.level, f"{_labelled(label, each.what)} ({users})", advice)
     except LifelineError as error:
-        yield Finding(BAD, f"{label}: {error}")
+        yield Finding(BAD, f"{_labelled(label, str(error))} ({users})", _WITHOUT)
     finally:
         store.close()
+
+
+def _labelled(label: str, what: str) -> str:
+    """Which store it is about, said once: most errors say it themselves."""
+    return what if what.startswith(label) else f"{label}: {what}"

@@ -1,13 +1,13 @@
 """lifeline() in a program: go on only if nobody else runs this program with these arguments."""
 
 import os
+from _thread import allocate_lock
 
-from .errors import CannotTell, LifelineError, complain
+from . import events
+from .errors import CannotTell, LifelineError, StateUnusable, complain
 from .processes import records
-from .processes.identity import identify
-from .processes.places import ProcessPlace
 from .processes.state import State
-from .processes.table import Unseen, lineage, me, open_table
+from .processes.table import lineage, me, open_table
 from .program import argv, is_worker, own_command
 
 TTL = 30.0  # seconds: that of leases.terms, whose import every start would pay for
@@ -37,11 +37,27 @@ class Claim:
     As a context manager it is released at the end of the block.
     """
 
-    def __init__(self, release: "Callable[[], None]") -> None:
+    def __init__(
+        self,
+        release: "Callable[[], None]",
+        tell_start: "Callable[[], Callable[[], None]] | None" = None,
+    ) -> None:
         self._release = release
+        self._tell_start = tell_start
+        self._tell_end = _nothing
+
+    def _begin(self) -> "Claim":
+        """Tell the history that the work begins, and of its end when that comes."""
+        if self._tell_start:
+            import atexit
+
+            self._tell_end = self._tell_start()
+            atexit.register(self._tell_end)
+        return self
 
     def release(self) -> None:
         """Let others run, although this process lives on. Doing it twice does nothing."""
+        self._tell_end()  # before others can begin
         release, self._release = self._release, _nothing
         release()
 
@@ -100,10 +116,28 @@ def lifeline(  # noqa: F811
 
     with claim:
         if terms is None:
+            claim._begin()
             return Outcome(True, main(*args, **kwargs))
         from .locked import call_locked
 
-        return call_locked(_lease(terms), lambda: main(*args, **kwargs))
+        def work() -> "Value":
+            claim._begin()
+            return main(*args, **kwargs)
+
+        outcome = call_locked(_lease(terms), work)
+        if not outcome:
+            _tell_taken()
+        return outcome
+
+
+def tell_end(claim: Claim) -> None:
+    """Tell the history that the work is over, for a process that is about to die of a signal."""
+    claim._tell_end()
+
+
+def _tell_taken() -> None:
+    """Tell the history that this host's turn came to nothing: somebody else has the lease."""
+    events.append(State(), events.STAND_DOWN, own_command(), reason="the lease is taken")
 
 
 def _lease(terms: "Terms") -> "Lock":
@@ -119,28 +153,34 @@ def claim_or_exit(
 ) -> Claim:
     """The claim, or the end of this process: exit 0 if a twin runs, `aloud` with a line."""
     try:
-        if is_worker():
-            return _claim_of_worker()
-        if not aloud and records.living_twin(State(), open_table(), own_command()):
-            raise SystemExit(0)  # the short way, as in `tick`
-        claim, verdict = _claim(how)
-        if verdict and aloud:
-            _say_running(verdict)
-        if claim and terms:
-            claim = _under_lease(claim, _lease(terms))
+        claim = _claim_of_worker() if is_worker() else _claim_alone(how, aloud, terms)
     except LifelineError as error:
         complain(error)
         raise SystemExit(error.exit_code) from None
     if claim is None:
         raise SystemExit(0)
-    return claim
+    return claim._begin()
+
+
+def _claim_alone(how: bytes, aloud: bool, terms: "Terms | None") -> "Claim | None":
+    claim, verdict = _claim(how, ends=True, quick=not aloud)
+    if verdict and aloud:
+        _say_running(verdict)
+    return _under_lease(claim, _lease(terms)) if claim and terms else claim
 
 
 def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
     """The claim with its lease; None if that is taken."""
     from .lease_memory import Memory
 
-    if not lease.acquire_if_free(Memory.of_lease(lease.name)):
+    acquired = False
+    try:
+        acquired = lease.acquire_if_free(Memory.of_lease(lease.name))
+    finally:
+        if not acquired:
+            claim.release()
+    if not acquired:
+        _tell_taken()
         return None
 
     pid, held = os.getpid(), lease.lease
@@ -153,7 +193,7 @@ def _under_lease(claim: Claim, lease: "Lock") -> "Claim | None":
     import atexit
 
     atexit.register(release)  # the process is the unit: at its end nothing of its work is left
-    return Claim(release)
+    return Claim(release, claim._tell_start)
 
 
 def _say_running(verdict: "twins.Verdict") -> None:
@@ -167,24 +207,61 @@ def _say_running(verdict: "twins.Verdict") -> None:
 
 
 def _passed(verdict: "twins.Verdict | None") -> "Outcome[Any]":
-    """Stand down in a process that lives on: say so, or an older starter would wait for us."""
     from .finding import twin_of
     from .outcome import Outcome
+
+    return Outcome(False, twin=twin_of(open_table(), verdict) if verdict else None)
+
+
+# The flag is the process's: what one thread has seen must not lower it while another contends.
+_turn = allocate_lock()
+
+
+def _renew_turn() -> None:
+    global _turn
+    _turn = allocate_lock()  # who held it is no thread of a forked child
+
+
+os.register_at_fork(after_in_child=_renew_turn)
+
+
+def _claim(
+    how: bytes, *, ends: bool = False, quick: bool = False
+) -> "tuple[Claim | None, twins.Verdict | None]":
+    """(the claim, None), or (None, why not); (None, None) if the lifeline is held.
+
+    Without a claim the flag is lowered: others would wait for ever for a process that lives on.
+    Also if it `ends`, for SystemExit ends a thread only, and can be caught. `quick` is the short
+    way, as in `tick`: a twin's record gives (None, None), too.
+    """
     from .processes import markers
 
     table, state, command = open_table(), State(), own_command()
-    markers.lower(state, table, command, me(table).process)
-    return Outcome(False, twin=twin_of(table, verdict) if verdict else None)
+    with _turn:
+        claim: Claim | None = None
+        verdict: twins.Verdict | None = None
+        twin = records.living_twin(state, table, command) if quick else None
+        if twin:
+            events.append(state, events.STAND_DOWN, command, pid=twin.process.pid)
+        else:
+            claim, verdict = _contend(table, state, command, how)
+        if claim is None:
+            try:
+                markers.lower(state, table, command, me(table).process)
+            except StateUnusable:
+                if not ends:
+                    raise
+        return claim, verdict
 
 
-def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
-    """(the claim, None), or (None, why not); (None, None) if the lifeline is held."""
+def _contend(
+    table: "Table", state: State, command: "Identity", how: bytes
+) -> "tuple[Claim | None, twins.Verdict | None]":
     from . import clock
     from .processes import holds, markers, twins
-    from .processes.election import SETTLE, elect
+    from .processes.election import SETTLE, check_flag, elect
 
-    table, state, command = open_table(), State(), own_command()
-    _check_flag(table, command)
+    check_flag(table, command, "call lifeline() before the title or the directory is changed")
     process = me(table).process
     if state.check():
         markers.raise_again(state, table, command, process)
@@ -194,12 +271,14 @@ def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
         markers.lower(state, table, command, process)
         raise CannotTell(twins.why_unknown(verdict))
     if verdict.kind == twins.RUNNING:
+        events.append(state, events.STAND_DOWN, command, pid=twins.foremost(verdict).pid)
         return None, verdict
     if verdict.kind == twins.MINE:
         return Claim(_nothing), None
     hold = holds.read(state, command, clock.wall()) if state.check() else None
     if hold:
         complain(holds.sentence(hold, clock.wall()))
+        events.append(state, events.HELD, command)
         return None, None
     if verdict.leftovers:
         from .ending import end_leftovers
@@ -213,7 +292,7 @@ def _claim(how: bytes) -> "tuple[Claim | None, twins.Verdict | None]":
             records.withdraw(state, command, process)
 
     _withdraw_at_exit(state, table, command)
-    return Claim(release), None
+    return Claim(release, lambda: events.begin(state, command)), None
 
 
 def _claim_of_worker() -> Claim:
@@ -239,20 +318,6 @@ def _withdraw_at_exit(state: State, table: "Table", command: "Identity") -> None
             records.withdraw(state, command, process)
 
     atexit.register(withdraw)
-
-
-def _check_flag(table: "Table", command: "Identity") -> None:
-    """Refuse to stand for election if others cannot recognise this process."""
-    pid = os.getpid()
-    try:
-        shown = identify(table.command_line(pid) or (), ProcessPlace(table, pid))
-    except Unseen as error:
-        raise CannotTell(f"others cannot recognise this process: {error}") from None
-    if not shown.same_command(command):
-        raise CannotTell(
-            "others cannot recognise this process by its command line: "
-            "call lifeline() before the title or the directory is changed"
-        )
 
 
 def _nothing() -> None:

@@ -8,8 +8,9 @@ from .finding import wanted
 from .options import read_values
 from .processes import records, tree, twins
 from .processes.election import look
+from .processes.look import in_session, traces
 from .processes.state import State
-from .processes.table import me, open_table
+from .processes.table import me, open_table, snapshot
 from .processes.tree import GRACE, Ended
 
 TYPE_CHECKING = False
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from .processes.identity import Identity
     from .processes.records import Record
     from .processes.table import Process, Table
-
-_LEFTOVER_GRACE = 2.0  # seconds
 
 
 def terminate(
@@ -33,8 +32,8 @@ def terminate(
 
     TERM to each runner and its tree, CONT to what is stopped, KILL after `grace` seconds; without
     it after those that the runner was started with, 10 at least. Only the processes that were
-    found. Returns one entry for each; an empty list if nothing ran. Raises CannotTell if a process
-    cannot be judged.
+    found. Returns one entry for each, but not for what a runner started and ended meanwhile; an
+    empty list if nothing ran. Raises CannotTell if a process cannot be judged.
     """
     table, state = open_table(), State()
     return end_running(table, state, wanted(command, name), grace)
@@ -66,7 +65,10 @@ def end_running(
     if grace is None:
         grace = _given_grace(table, runners)
     find = _family(table, roots, verdict.holder)
-    return tree.end(tree.Ending(table, find, grace, runners=runners, helpers=helpers))
+    tellers = _tellers(verdict.holder)
+    return tree.end(
+        tree.Ending(table, find, grace, runners=runners, tellers=tellers, helpers=helpers)
+    )
 
 
 def _family(
@@ -77,17 +79,15 @@ def _family(
     It remembers: what was once below a root belongs to it, wherever its parent's death moves it.
     """
     known: dict[Process, None] = dict.fromkeys(roots)
-    session = record.session if record and record.own_session else None
-    session_start = record.job.start if record and record.job else 0
+    run = {record.process} if record else set()  # a root may be a twin from anywhere
 
     def find() -> "list[Process]":
-        everybody = tree.snapshot(table)
-        for process in tree.descendants(everybody, list(known)):
-            known.setdefault(process)
-        for facts in everybody:
-            # Session ids are pids and can be used again, but not by somebody older than the job.
-            if session and facts.session == session and facts.process.start >= session_start:
-                known.setdefault(facts.process)
+        everybody = snapshot(table)
+        known.update(dict.fromkeys(tree.descendants(everybody, list(known))))
+        if record:
+            run.update(tree.descendants(everybody, run))
+            run.update(in_session(table, everybody, traces(record), run))
+            known.update(dict.fromkeys(run))
         return list(known)
 
     return find
@@ -106,13 +106,18 @@ def _runners(verdict: "twins.Verdict") -> "frozenset[Process]":
     return frozenset(found)
 
 
+def _tellers(record: "Record | None") -> "frozenset[Process]":
+    """A recorded invoke task: on TERM it ends what is below it, before itself."""
+    return frozenset({record.process} if record and record.how == records.TASK else ())
+
+
 def _helpers(
     table: "Table", runners: "frozenset[Process]", record: "Record | None"
 ) -> "frozenset[Process]":
     """What runs beside the recorded runner's job: hooks, pings, the keeper of its lease."""
     if record is None or record.job is None or record.process not in runners:
         return frozenset()  # it cannot be told which child is the job
-    everybody = tree.snapshot(table)
+    everybody = snapshot(table)
     first = [
         facts.process
         for facts in everybody
@@ -142,17 +147,22 @@ def end_below(table: "Table", grace: float = GRACE) -> "list[Ended]":
     known: dict[Process, None] = {}
 
     def find() -> "list[Process]":
-        below = tree.descendants(tree.snapshot(table), [myself, *known])
+        below = tree.descendants(snapshot(table), [myself, *known])
         known.update(dict.fromkeys(below))
         return list(known)
 
     return tree.end(tree.Ending(table, find, grace))
 
 
-def end_leftovers(table: "Table", processes: "list[Process]") -> None:
-    """End what was proved to be left over from a dead run, and say so on stderr."""
+def end_leftovers(table: "Table", processes: "list[Process]", grace: float = GRACE) -> None:
+    """End what was proved to be left over from a dead run, and say so on stderr.
+
+    It has `grace` seconds, that of the run that is about to start: what it cleans up may be what
+    that one needs.
+    """
     find = _family(table, processes, None)
-    for ended in tree.end(tree.Ending(table, find, _LEFTOVER_GRACE)):
+    for ended in tree.end(tree.Ending(table, find, grace)):
         if not ended.gone:
             raise CannotTell(f"a leftover, pid {ended.process.pid}, {ended.reason}; not started")
-        complain(f"ended pid {ended.process.pid}, left over from a dead run ({ended.signal})")
+        how = f" ({ended.signal})" if ended.signal else ""
+        complain(f"ended pid {ended.process.pid}, left over from a dead run{how}")

@@ -109,19 +109,74 @@ def complain(message: object) -> None:
 def show(value: bytes, limit: int = 200) -> str:
     """`value` as text that is safe to print on one line, cut after `limit` characters."""
     text = value.decode("utf-8", "backslashreplace")
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
+    safe = printable(text[: limit + 1])
     return safe if len(text) <= limit else safe[:limit] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: line ends, escape codes, changes of direction."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def show_words(words: "tuple[bytes, ...] | list[bytes]", limit: int = 200) -> str:
     """An argument list as a person would type it in a shell, safe to print, cut after `limit`.
 
-    Empty words at the end are left out: a rewritten title leaves dozens of them.
+    Without the passwords of its URLs. Empty words at the end are left out: a rewritten title leaves
+    dozens of them.
     """
+    return show(typed([without_secrets(word) for word in words]), limit)
+
+
+def show_word(word: bytes) -> str:
+    """One word of an argument list, whole, but for the passwords of its URLs."""
+    return show(without_secrets(word), 1 << 20)
+
+
+def typed(words: "tuple[bytes, ...] | list[bytes]") -> bytes:
+    """An argument list as a person would type it in a shell."""
     words = list(words)
     while words and not words[-1]:
         words.pop()
-    return show(b" ".join(_quoted(word) for word in words), limit)
+    return b" ".join(_quoted(word) for word in words)
+
+
+def warn_of_password(url: str) -> None:
+    """Say so if the URL is on this process's command line with a password in it."""
+    is_given = any(url in word for word in sys.argv)
+    if is_given and without_secrets(raw := url.encode("utf-8", "surrogateescape")) != raw:
+        complain(
+            "the lock URL on the command line holds a password, which everybody can see: "
+            "use --lock env:NAME or --lock secret-file:PATH"
+        )
+
+
+def without_secrets(word: bytes) -> bytes:
+    """The word without the passwords of the URLs in it, wherever those have one.
+
+    Written out by hand: a tick has neither `re` nor `urllib`.
+    """
+    scheme, *urls = word.split(b"://")
+    return b"://".join((scheme, *map(_without_password, urls)))
+
+
+def _without_password(url: bytes) -> bytes:
+    """`url` begins after its `//`, and may go on with other things, as `redlock:` does."""
+    end = min((at for at in map(url.find, (b"/", b"?", b"#")) if at >= 0), default=len(url))
+    place, rest = url[:end], url[end:]
+    account, at, host = place.rpartition(b"@")
+    if at:
+        user = account.partition(b":")[0]
+        place = user + at + host if user else host
+    elif b":" in place and b"@" in rest:  # perhaps a password with a / or ? or # in it
+        place, rest = b"", rest.rpartition(b"@")[2]
+    path, mark, query = rest.partition(b"?")
+    return place + path + mark + b"&".join(map(_without_value, query.split(b"&")))
+
+
+def _without_value(option: bytes) -> bytes:
+    key, sign, _ = option.partition(b"=")
+    is_secret = any(each in key.lower() for each in (b"pass", b"secret", b"token"))
+    return key + sign if is_secret else option
 
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")

@@ -6,12 +6,13 @@ written is not worth failing for: `append` answers False, and a runner says so o
 
 import os
 
-from .clock import wall
+from .clock import boottime, wall
 from .errors import StateUnusable, show, show_words
 from .processes.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from .processes.identity import Identity
@@ -60,6 +61,24 @@ def add(state: State, kind: str, facts: "dict[str, Value]") -> bool:
     return written == len(line)
 
 
+def begin(state: State, identity: "Identity") -> "Callable[[], None]":
+    """Tell the start of a run that is this process itself; what is returned tells its end, once.
+
+    A program does not know what exit code it is going to have, so its end has none.
+    """
+    pid, began, over = os.getpid(), boottime(), False
+
+    def end() -> None:
+        nonlocal over
+        if over or os.getpid() != pid:  # a forked child has only a copy
+            return
+        over = True
+        append(state, "end", identity, pid=pid, seconds=round(boottime() - began, 3))
+
+    append(state, "start", identity, pid=pid)
+    return end
+
+
 def _put_aside(path: bytes, fd: int) -> None:
     """Rename the full file that is open as `fd`, and no other."""
     import fcntl
@@ -99,6 +118,12 @@ def paths(state: State) -> "list[bytes]":
     """The history's files, older ones first."""
     newest = [os.path.join(state.directory, name) for name in (b"ticks", b"events")]
     return [*(path + b".1" for path in newest), *newest]
+
+
+def lasting_paths(state: State) -> "list[bytes]":
+    """Those of them that tell of more than ticks that did nothing."""
+    newest = os.path.join(state.directory, b"events")
+    return [newest + b".1", newest]
 
 
 def encode(facts: "dict[str, Value]") -> bytes:

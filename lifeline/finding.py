@@ -7,6 +7,7 @@ from .errors import CannotTell, UsageError, show
 from .options import check_name
 from .processes import twins
 from .processes.election import look
+from .processes.look import gather, needle
 from .processes.places import meant
 from .processes.state import State
 from .processes.table import open_table
@@ -112,6 +113,20 @@ def twin_of(table: "Table", verdict: "twins.Verdict") -> "Twin | None":
 def since(table: "Table", process: "Process") -> float:
     """When a process started, in wall seconds."""
     return clock.wall() - (table.now() - process.start) / table.ticks(1)
+
+
+def standing_by(table: "Table", state: State, command: "Identity") -> "list[Process]":
+    """Runners that wait for the end of what runs `command`, to start it then."""
+    seen = gather(table, state, command, table.candidates(needle(command)))
+    return [
+        each.process
+        for each in seen
+        if each.passive
+        and each.identity
+        and each.identity.runner
+        and each.user == os.geteuid()
+        and not each.facts.is_dead
+    ]
 
 
 def _seen(table: "Table", judged: "twins.Judged", holder: "Record | None") -> Twin:

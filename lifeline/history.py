@@ -1,7 +1,7 @@
 """Reading back what happened."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import events
@@ -14,15 +14,43 @@ Event = dict[str, Any]
 def read(state: State, wanted: Identity | None = None) -> list[Event]:
     """Every event on file, oldest first; with `wanted`, only those of that lifeline."""
     names = events.title(wanted).items() if wanted else ()
-    found = [
-        event for event in _events(state) if all(event.get(key) == value for key, value in names)
-    ]
-    return sorted(found, key=lambda event: float(event["time"]))
+    found = _events(events.paths(state))
+    return _in_order(
+        event for event in found if all(event.get(key) == value for key, value in names)
+    )
 
 
-def last_end(found: list[Event]) -> Event | None:
-    """The newest end among `found`."""
-    return next((event for event in reversed(found) if event["event"] == "end"), None)
+class Ends:
+    """The newest end of each lifeline that is on file."""
+
+    def __init__(self, found: Iterable[Event] = ()) -> None:
+        self._newest: dict[object, Event] = {}
+        for event in _in_order(found):
+            if event["event"] == "end":
+                titled = _title_of(event)
+                self._newest[titled] = self._newest[titled, event.get("pid")] = event
+
+    def code(self, identity: Identity, pid: int | None = None, since: float = 0.0) -> int | None:
+        """The exit code of the newest run that has ended; None if none is known.
+
+        Of those that the runner `pid`, alive since `since` (wall seconds), has seen end, if there
+        are any: where slots let a command run several times, others' ends are not its own.
+        """
+        titled = _title_of(events.title(identity))
+        own = self._newest.get((titled, pid))
+        if own is None or float(own["time"]) < since:
+            own = self._newest.get(titled)
+        code = own.get("code") if own else None
+        return code if isinstance(code, int) else None
+
+
+def ends(state: State) -> Ends:
+    """The ends on file."""
+    return Ends(_events(events.lasting_paths(state)))
+
+
+def _title_of(event: Event) -> tuple[object, object]:
+    return event.get("name"), event.get("command")
 
 
 def parse(content: bytes) -> Iterator[Event]:
@@ -38,8 +66,12 @@ def parse(content: bytes) -> Iterator[Event]:
             yield event
 
 
-def _events(state: State) -> Iterator[Event]:
-    for path in events.paths(state):
+def _in_order(found: Iterable[Event]) -> list[Event]:
+    return sorted(found, key=lambda event: float(event["time"]))
+
+
+def _events(paths: Iterable[bytes]) -> Iterator[Event]:
+    for path in paths:
         try:
             with open(path, "rb") as file:
                 content = file.read()

@@ -2,7 +2,7 @@
 
 import os
 
-from .errors import show, show_words
+from .errors import show, typed
 from .processes import records
 
 TYPE_CHECKING = False
@@ -16,7 +16,8 @@ def lease_name(command: "Identity") -> str:
     """What the lease of a command is called on every host: its name, or else its words."""
     if command.name is not None:
         return show(command.name, _LONGEST)
-    words = show_words(command.words[1:], 2 * _LONGEST)
+    # With all that tells two commands apart, passwords too.
+    words = show(typed(command.words[1:]), 2 * _LONGEST)
     if len(words) <= _LONGEST:
         return words
     # The whole is in the digest; the beginning is for people.

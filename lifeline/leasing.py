@@ -3,7 +3,7 @@
 import os
 
 from . import clock
-from .errors import complain, show_words
+from .errors import show_words, warn_of_password
 from .lease_names import lease_name
 from .leases.terms import Terms
 from .processes import records
@@ -40,6 +40,7 @@ def obtain(options: "RunOptions", command: "Identity") -> "Leased | str":
     assert options.lock is not None
     url = options.lock
     name = lease_name(command)
+    warn_of_password(url)
     if url.startswith("file:"):
         from .supervision.filed import Filed
 
@@ -49,14 +50,7 @@ def obtain(options: "RunOptions", command: "Identity") -> "Leased | str":
 
     kept = Kept(terms_of(options), _order(options, command, url, name))
     taken = kept.obtain()
-    if taken is not None:
-        return taken
-    if _shows_password(url):
-        complain(
-            "the lock URL on the command line holds a password, which everybody can see: "
-            "use --lock env:NAME or --lock secret-file:PATH"
-        )
-    return kept
+    return kept if taken is None else taken
 
 
 def _order(options: "RunOptions", command: "Identity", url: str, name: str) -> "dict[str, str]":
@@ -74,8 +68,3 @@ def _order(options: "RunOptions", command: "Identity", url: str, name: str) -> "
         "memory": os.fsdecode(records.key(command)),
         "signals": "any" if options.on_signal else ",".join(options.forward_signals),
     }
-
-
-def _shows_password(url: str) -> bool:
-    account, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
-    return bool(at) and ":" in account and os.environ.get("LIFELINE_LOCK") != url

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NAME_LIMIT = 300  # characters
+# Seconds. From its exec to its leaving a starter takes a tenth, a busy machine makes that several;
+# who gives up sooner leaves as well, and nobody runs.
+LEAST_SETTLE = 1.0
 
 
 class RunOptions:
@@ -63,15 +66,13 @@ class RunOptions:
             raise UsageError("no command: write it after two dashes, lifeline run -- CMD…")
         if not command[0]:
             raise UsageError("the command's first word is empty")
-        if self.lock is None:
-            self.lock = os.environ.get("LIFELINE_LOCK") or None
         self._check_together({name for name, value in given.items() if value not in (None, False)})
 
     def _check_together(self, given: "set[str]") -> None:
         for name, needs in _NEEDS:
-            if name in given and needs not in given and not (needs == "lock" and self.lock):
+            if name in given and needs not in given:
                 raise UsageError(f"{_spell(name)} needs {_spell(needs)}")
-        if self.exec and self.lock and "lock" not in given:
+        if self.exec and self.lock and self.lock == os.environ.get("LIFELINE_LOCK"):
             raise UsageError(
                 "--exec leaves no runner to hold the lease that LIFELINE_LOCK asks for"
             )
@@ -87,7 +88,15 @@ class RunOptions:
 def parse_run(arguments: "list[str]") -> RunOptions:
     """The options in what follows `run`. Raises UsageError with one line for each mistake."""
     values, dashes = read_values(arguments)
-    return RunOptions(tuple(os.fsencode(word) for word in arguments[dashes + 1 :]), **values)
+    command = tuple(os.fsencode(word) for word in arguments[dashes + 1 :])
+    return RunOptions(command, **with_lock(values))
+
+
+def with_lock(values: "dict[str, object]") -> "dict[str, object]":
+    """`values`, with the store of LIFELINE_LOCK if they name none: the one variable that counts for
+    a command after two dashes, too.
+    """
+    return {"lock": os.environ.get("LIFELINE_LOCK") or None, **values}
 
 
 def read_values(arguments: "list[str]") -> "tuple[dict[str, object], int]":
@@ -111,7 +120,7 @@ def read_values(arguments: "list[str]") -> "tuple[dict[str, object], int]":
                 attached = arguments[at]
             values[name] = attached
         elif word.startswith("-"):
-            raise UsageError(f"no such option: {word}{_hint(word)} (see lifeline run --help)")
+            raise UsageError(f"no such option: {word}{_hint(word)} (see lifeline run --help-all)")
         else:
             raise UsageError(
                 f"unexpected {arguments[at]!r}: write two dashes before the command, "
@@ -190,6 +199,16 @@ def _some_seconds(option: str, text: str) -> float:
     return seconds
 
 
+def _settle(option: str, text: str) -> float:
+    seconds = _seconds(option, text)
+    if seconds < LEAST_SETTLE:
+        raise UsageError(
+            f"{option} has to be {LEAST_SETTLE:g}s or more: "
+            "younger starters need that long to look and to leave"
+        )
+    return seconds
+
+
 def _wait(option: str, text: str) -> float:
     return float("inf") if text == _ALONE["wait"] else _seconds(option, text)
 
@@ -248,7 +267,7 @@ _CONVERT: "dict[str, Callable[[str, str], object]]" = {
     "name": _name,
     "on_running": _one_of("skip", "wait", "replace"),
     "exit_code_if_running": _number(0, 255),
-    "settle": _seconds,
+    "settle": _settle,
     "leftovers": _one_of("end", "count"),
     "grace": _seconds,
     "signal_to": _one_of("group", "main"),

@@ -9,7 +9,7 @@ from .processes.election import look
 from .processes.identity import Identity
 from .processes.look import gather
 from .processes.state import State
-from .processes.table import Process, lineage, open_table, visible
+from .processes.table import Process, lineage, open_table, snapshot, visible
 
 if TYPE_CHECKING:
     from .processes.table import Facts, Table
@@ -19,9 +19,10 @@ class Running:
     """One lifeline that runs.
 
     `argv` as it was written, `since` wall seconds, `how` it was found ("record", "runner" or
-    "command line"), `job` the supervised process, `memory` the bytes resident in the whole tree,
-    None where that cannot be seen; `standby` if it waits for its lease; `restarts` by its runner,
-    and the exit code before the last.
+    "command line"), `job` the supervised process, `job_ended` if it had one that is gone and may
+    start another, `memory` the bytes resident in the whole tree, None where that cannot be seen;
+    `standby` if it waits for its lease; `restarts` by its runner, and the exit code of the run
+    before, as the record has it: the history may know of a newer one.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Running:
         stopped: bool,
         standby: bool = False,
         job: Process | None = None,
+        job_ended: bool = False,
         memory: int | None = None,
         restarts: int = 0,
         last_exit: int | None = None,
@@ -47,6 +49,7 @@ class Running:
         self.stopped = stopped
         self.standby = standby
         self.job = job
+        self.job_ended = job_ended
         self.memory = memory
         self.restarts = restarts
         self.last_exit = last_exit
@@ -61,12 +64,13 @@ def overview(wanted: Identity | None = None) -> list[Running]:
         found += _looked_for(table, state, wanted)
     else:
         found += _runners(table, state)
+    found = _without_starters(table, found)
     seen: dict[Process, Running] = {}
     for each in found:
         seen.setdefault(each.process, each)
     # What a runner started and what a job forked look like the command, too.
     tops = [each for each in seen.values() if not _is_below(table, each.process, seen)]
-    everybody = tree.snapshot(table) if tops else []  # once: each takes a pass over all processes
+    everybody = snapshot(table) if tops else []  # once: each takes a pass over all processes
     for each in tops:
         each.memory = _memory(each.process, everybody)
     return sorted(tops, key=lambda each: each.since)
@@ -85,6 +89,8 @@ def _recorded(table: "Table", state: State) -> list[Running]:
     for record in records.all_records(state) if state.check() else []:
         if record.names_living(table):
             facts = table.facts(record.process.pid)
+            # Its record names the job that it has started last, until the next one.
+            works = record.job is not None and table.is_alive(record.job)
             found.append(
                 Running(
                     records.unseated(record.identity),
@@ -94,7 +100,8 @@ def _recorded(table: "Table", state: State) -> list[Running]:
                     how="record",
                     stopped=facts is not None and facts.is_stopped,
                     standby=record.how == records.RUN and record.job is None,
-                    job=record.job,
+                    job=record.job if works else None,
+                    job_ended=record.job is not None and not works,
                     restarts=record.restarts,
                     last_exit=record.last_exit,
                 )
@@ -112,7 +119,6 @@ def _looked_for(table: "Table", state: State, wanted: Identity) -> list[Running]
 def _runners(table: "Table", state: State) -> list[Running]:
     """Every `lifeline run` of this user, whatever it runs."""
     seen = gather(table, state, Identity((b"name", b"")), table.candidates(b"lifeline"))
-    parents = {facts.parent for facts in tree.snapshot(table)}
     return [
         _from_table(table, candidate)
         for candidate in seen
@@ -121,8 +127,15 @@ def _runners(table: "Table", state: State) -> list[Running]:
         and candidate.user == os.geteuid()
         and candidate.local
         and not candidate.facts.is_dead
-        and candidate.process.pid in parents  # without a child it is a starter, and may leave
     ]
+
+
+def _without_starters(table: "Table", found: list[Running]) -> list[Running]:
+    """A runner that has neither record nor child is a starter, and may leave."""
+    if all(each.how != "runner" for each in found):
+        return found
+    parents = {facts.parent for facts in snapshot(table)}
+    return [each for each in found if each.how != "runner" or each.process.pid in parents]
 
 
 def _from_table(table: "Table", candidate: twins.Candidate) -> Running:

@@ -11,7 +11,7 @@ from . import clock, events
 from .errors import EXIT_SIGNAL_BASE, CannotTell, DiskFull, StateUnusable, complain
 from .options import RunOptions
 from .processes import holds, markers, records, twins
-from .processes.election import SETTLE, elect
+from .processes.election import SETTLE, check_flag, elect
 from .processes.places import meant
 from .processes.state import State
 from .processes.table import me, open_table
@@ -43,14 +43,18 @@ def run(options: RunOptions) -> int:
         from .supervision.logfile import LogFile
 
         LogFile(options.log, options.log_size, options.log_keep).close()
-    if options.jitter:
-        # This process is in the table meanwhile: later ticks see it and leave.
-        time.sleep(options.jitter * int.from_bytes(os.urandom(4), "big") / 2**32)
     if options.per_host != 1:
         return _run_beside(table, state, command, options)
+    check_flag(table, command, "it has to be started as lifeline run")
     if options.on_running == "replace":
         _replace(table, state, command, options)
     verdict = _win(table, state, command, options)
+    if options.jitter and verdict.kind == twins.ALONE and options.on_running != "replace":
+        # Only who has won lets it pass. Its flag stays up, so that later ticks leave at once: each
+        # with a jitter of its own would keep the others from starting. Then it looks once more,
+        # for a plain process of the command that has come meanwhile.
+        _let_jitter_pass(options)
+        verdict = _win(table, state, command, options)
     # MINE: the job itself asks for its own command, which would start itself for ever.
     if verdict.kind in (twins.RUNNING, twins.MINE):
         pid = twins.foremost(verdict).pid
@@ -63,7 +67,8 @@ def run(options: RunOptions) -> int:
     if verdict.leftovers:
         from .ending import end_leftovers
 
-        end_leftovers(table, [each.candidate.process for each in verdict.leftovers])
+        left = [each.candidate.process for each in verdict.leftovers]
+        end_leftovers(table, left, options.grace)
     if options.exec:
         return _become(table, state, command, options)
     return _supervise(table, state, command, options)
@@ -77,13 +82,14 @@ def _run_beside(table: "Table", state: State, command: "Identity", options: RunO
     if options.per_host and seat is None:
         events.append(state, events.STAND_DOWN, command, syslog=options.syslog)
         return options.exit_code_if_running
+    _let_jitter_pass(options)
     if _is_held(state, command, options):
         return 0
     left = dead_runs(table, state, command)
     if left:
         from .ending import end_leftovers
 
-        end_leftovers(table, left)
+        end_leftovers(table, left, options.grace)
     try:
         return _supervise(table, state, command, options)
     finally:
@@ -98,6 +104,11 @@ def _is_held(state: State, command: "Identity", options: RunOptions) -> bool:
         complain(holds.sentence(hold, clock.wall()))
         events.append(state, events.HELD, command, syslog=options.syslog)
     return hold is not None
+
+
+def _let_jitter_pass(options: RunOptions) -> None:
+    if options.jitter:
+        time.sleep(options.jitter * int.from_bytes(os.urandom(4), "big") / 2**32)
 
 
 def _leave(number: int, _frame: object) -> None:
@@ -145,6 +156,12 @@ def _replace(table: "Table", state: State, command: "Identity", options: RunOpti
     """End what runs already; other starters are met in the election."""
     from .ending import end_running
 
+    if options.jitter:
+        # What runs goes on meanwhile; should it end, others may start it without waiting for this.
+        myself = me(table).process
+        markers.lower(state, table, command, myself)
+        _let_jitter_pass(options)
+        markers.raise_again(state, table, command, myself)
     settle = SETTLE if options.settle is None else options.settle
     youth = table.now() - table.ticks(settle)
 

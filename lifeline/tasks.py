@@ -17,7 +17,7 @@ from invoke.context import Context
 from invoke.tasks import Task, task
 
 from . import clock
-from .embed import claim_or_exit
+from .embed import Claim, claim_or_exit, tell_end
 from .ending import end_below, end_running
 from .errors import LifelineError, complain, show_words
 from .overview import overview
@@ -41,13 +41,11 @@ def define_lifeline_tasks(
 
     @task
     def claim_quietly(_context: Context) -> None:
-        claim_or_exit(records.TASK)
-        _end_children_on_term()
+        _end_children_on_term(claim_or_exit(records.TASK))
 
     @task
     def claim_aloud(_context: Context) -> None:
-        claim_or_exit(records.TASK, aloud=True)
-        _end_children_on_term()
+        _end_children_on_term(claim_or_exit(records.TASK, aloud=True))
 
     @task(name="lifeline", pre=[claim_quietly, *pre])
     def lifeline_(context: Context) -> object:
@@ -108,7 +106,7 @@ def _status(name: str) -> None:
         raise SystemExit(3)
 
 
-def _end_children_on_term() -> None:
+def _end_children_on_term(claim: Claim) -> None:
     """On TERM, end everything below this process, then die of the same signal.
 
     invoke by itself leaves what `c.run` started behind.
@@ -117,6 +115,7 @@ def _end_children_on_term() -> None:
     def on_term(number: int, _frame: "FrameType | None") -> None:
         signal.signal(number, signal.SIG_IGN)
         end_below(open_table())
+        tell_end(claim)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

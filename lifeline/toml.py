@@ -81,7 +81,7 @@ def read_text(path: str) -> str:
     if len(content) > _LARGEST:
         raise UsageError(f"{path} has more than {_LARGEST} bytes")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # an editor's byte order mark says nothing
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path}:{number}: it is not UTF-8") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support import libraries
 from support.needs import PROBES, lack, missing
 from support.spawning import Spawner, become_subreaper
 
@@ -34,6 +35,10 @@ def _hear_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    libraries.give_time(items)
 
 
 def pytest_report_header() -> str:

@@ -18,5 +18,5 @@ if __name__ == "__main__":
     from rq import Queue
 
     queue = Queue("mail", connection=Redis.from_url(os.environ["REDIS_URL"]))
-    for number in range(int(sys.argv[1])):
-        queue.enqueue("jobs.send", number)
+    numbers = range(int(sys.argv[1]))
+    queue.enqueue_many([Queue.prepare_data("jobs.send", (number,)) for number in numbers])

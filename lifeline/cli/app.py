@@ -12,9 +12,10 @@ import signal
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..config import place
@@ -26,26 +27,27 @@ EXAMPLES = """Examples:
 
 lifeline status"""
 
-#: Each verb's module, and in there the name of its examples; a group of verbs is an `app` there.
+#: Each verb's module, in there the name of its examples, and what the list of verbs says of it; a
+#: group of verbs is an `app` there.
 _GROUP = ""
 _VERBS = {
-    "run": ("run", "EXAMPLES"),
-    "status": ("status", "EXAMPLES"),
-    "top": ("top", "EXAMPLES"),
-    "explain": ("explain", "EXAMPLES"),
-    "terminate": ("terminate", "EXAMPLES"),
-    "history": ("history", "EXAMPLES"),
-    "hold": ("hold", "HOLD_EXAMPLES"),
-    "release": ("hold", "RELEASE_EXAMPLES"),
-    "metrics": ("metrics", "EXAMPLES"),
-    "doctor": ("doctor", "EXAMPLES"),
-    "config": ("config", _GROUP),
-    "cron": ("cron", _GROUP),
-    "export": ("export", _GROUP),
-    "scale": ("scale", _GROUP),
-    "lock": ("lock", _GROUP),
-    "signal": ("signal", "EXAMPLES"),
-    "watch": ("watch", "EXAMPLES"),
+    "run": ("run", "EXAMPLES", "Run a command, unless it runs already: for cron."),
+    "status": ("status", "EXAMPLES", "Show what runs, and what is held."),
+    "top": ("top", "EXAMPLES", "Watch what runs, with keys to hold, release and end it."),
+    "explain": ("explain", "EXAMPLES", "Show every process that was considered, and why."),
+    "terminate": ("terminate", "EXAMPLES", "End a lifeline and everything below it."),
+    "history": ("history", "EXAMPLES", "Show starts, ends, restarts and holds."),
+    "hold": ("hold", "HOLD_EXAMPLES", "Keep a lifeline from being started for a while."),
+    "release": ("hold", "RELEASE_EXAMPLES", "End a hold."),
+    "metrics": ("metrics", "EXAMPLES", "Print metrics for Prometheus."),
+    "doctor": ("doctor", "EXAMPLES", "Find out what is wrong with cron or this machine."),
+    "config": ("config", _GROUP, "Look at the file of named lifelines."),
+    "cron": ("cron", _GROUP, "Write the lines of your crontab for named lifelines."),
+    "export": ("export", _GROUP, "Write a lifeline for systemd, Kubernetes or supervisord."),
+    "scale": ("scale", _GROUP, "Run as many workers as there is work."),
+    "lock": ("lock", _GROUP, "See who holds leases over several machines, and where."),
+    "signal": ("signal", "EXAMPLES", "Send a message to whoever holds a lease."),
+    "watch": ("watch", "EXAMPLES", "Hold a lease, and print the messages to it."),
 }
 
 
@@ -61,15 +63,21 @@ def put_together(verbs: Iterable[str]) -> typer.Typer:
         callback=_lifeline,
     )
     for verb in verbs:
-        name, examples = _VERBS[verb]
+        name, examples, short = _VERBS[verb]
         module = import_module(f".{name}", __package__)
         if examples == _GROUP:
-            made.add_typer(module.app)
+            made.add_typer(module.app, short_help=short)
         else:
             usage = "[OPTIONS] -- CMD…" if verb == "run" else "[OPTIONS]"
-            add = made.command(verb, epilog=getattr(module, examples), options_metavar=usage)
+            add = made.command(
+                verb,
+                cls=getattr(module, "Command", None),
+                epilog=getattr(module, examples),
+                short_help=short,
+                options_metavar=usage,
+            )
             add(getattr(module, verb))
-    _let_flow(made)
+    _polish(made)
     return made
 
 
@@ -80,17 +88,41 @@ def __getattr__(name: str) -> typer.Typer:
     return whole
 
 
-def _let_flow(part: typer.Typer) -> None:
-    """Let the paragraphs of each help be broken where the terminal ends, not where the source does.
+class _Flags:
+    """Help that shows no value behind a flag: some versions of typer have `<bool>` there."""
 
-    typer keeps the line ends of a docstring, which come on top of those that a terminal needs.
+    def get_params(self, context: Any) -> Any:
+        """The parameters, as typer asks for them."""
+        found = super().get_params(context)  # type: ignore[misc]
+        for each in found:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""
+        return found
+
+
+def _flagless(kind: type[TyperCommand]) -> type[TyperCommand]:
+    """That kind of command, with such a help."""
+    return type(kind.__name__, (_Flags, kind), {})
+
+
+class _GroupOfVerbs(_Flags, TyperGroup):
+    pass
+
+
+def _polish(part: typer.Typer) -> None:
+    """What is the same for the help of every verb.
+
+    Paragraphs are broken where the terminal ends, not where the source does: typer keeps the line
+    ends of a docstring, which come on top of those that a terminal needs.
     """
+    part.info.cls = _GroupOfVerbs
     for command in part.registered_commands:
+        command.cls = _flagless(command.cls or TyperCommand)
         written = command.help or inspect.getdoc(command.callback) or ""
         command.help = "\n\n".join(" ".join(text.split()) for text in written.split("\n\n"))
     for group in part.registered_groups:
         if group.typer_instance:
-            _let_flow(group.typer_instance)
+            _polish(group.typer_instance)
 
 
 def _print_version(wanted: bool) -> None:
@@ -108,9 +140,7 @@ def _lifeline(
     ] = False,
     config: Annotated[
         str | None,
-        typer.Option(
-            help="What NAMEs are: lifeline.toml, pyproject.toml or a Procfile; else the nearest."
-        ),
+        typer.Option(metavar="FILE", help="Where NAMEs are looked up, if not in the nearest file."),
     ] = None,
 ) -> None:
     pass  # main() has taken --config out, wherever it stood
@@ -122,7 +152,7 @@ def main(arguments: list[str]) -> int:
     head, command = _split(arguments)
     if head[:1] != ["scale"]:  # its own CONFIG is an argument
         head = place.take_option(head)
-    if head[:1] == ["run"] and not {"-h", "--help"} & set(head):
+    if head[:1] == ["run"] and not {"-h", "--help", "--help-all"} & set(head):
         from .run import run_anyway
 
         return run_anyway(head[1:], command)
@@ -147,9 +177,21 @@ def main(arguments: list[str]) -> int:
                 sys.stderr.write(f"{error}\n")
             return EXIT_USAGE
         if hasattr(error, "format_message"):  # typer's own usage errors
-            raise UsageError(" ".join(error.format_message().split())) from None
+            raise UsageError(_told(error)) from None
         raise
     return int(code or 0)
+
+
+def _told(error: Any) -> str:
+    """What typer says of a mistake, on one line; older ones do not say which verb comes nearest."""
+    import difflib
+    import re
+
+    said = " ".join(error.format_message().split())
+    verbs = getattr(getattr(error.ctx, "command", None), "commands", {})
+    word = re.fullmatch(r"No such command '(.*)'\.", said)
+    near = difflib.get_close_matches(word[1], verbs, 1) if word else []
+    return f"{said} Did you mean '{near[0]}'?" if near else said
 
 
 def _prepare_streams() -> None:

@@ -9,13 +9,24 @@ from collections.abc import Sequence
 import typer
 
 from .. import clock
-from ..config import names, place
-from ..errors import LifelineError, UsageError, show, show_words
+from ..config import names, place, values
+from ..errors import (
+    LifelineError,
+    UsageError,
+    complain,
+    printable,
+    show,
+    show_words,
+    warn_of_password,
+)
 from ..options import check_name
 from ..processes import holds, places, records
 from ..processes.identity import Identity
 from ..processes.state import State
 from ..terminals import has_cursor
+
+#: How the help spells the lifeline that a verb is about; app.main takes the command out.
+NAME_OR_COMMAND = "NAME | -- CMD…"
 
 
 def meant(context: typer.Context, name: str | None) -> Identity | None:
@@ -40,11 +51,18 @@ def needed(context: typer.Context, name: str | None) -> Identity:
     return identity
 
 
+def doubt(name: str | None) -> None:
+    """Say so if nobody has ever heard of a NAME: nothing would tell of a slip otherwise."""
+    if name is not None and (told := names.unheard_of(name)):
+        complain(told)
+
+
 def store_url(given: str | None) -> str:
     """The store that a verb was given, or LIFELINE_LOCK. Raises UsageError without either."""
     url = given or os.environ.get("LIFELINE_LOCK")
     if not url:
         raise UsageError("which store? give its URL in --lock, or set LIFELINE_LOCK")
+    warn_of_password(url)
     return url
 
 
@@ -52,13 +70,25 @@ def optional_store_url(given: str | None) -> str | None:
     """The store that a verb was given, else LIFELINE_LOCK, else None. Raises UsageError."""
     if given == "":
         raise UsageError("--lock cannot be empty")
-    return given or os.environ.get("LIFELINE_LOCK") or None
+    url = given or os.environ.get("LIFELINE_LOCK") or None
+    if url:
+        warn_of_password(url)
+    return url
+
+
+def tell_left_behind(whom: str) -> None:
+    """Say which options of this environment others, that start a lifeline, will not have."""
+    if found := values.option_variables(os.environ):
+        complain(
+            f"{' and '.join(found)} is set here and will not be for {whom}: "
+            "write it into the lifeline's table"
+        )
 
 
 def title(identity: Identity, argv: Sequence[bytes] = ()) -> str:
     """A name, or the command as a person would type it."""
     if identity.name is not None:
-        return os.fsdecode(identity.name)
+        return show(identity.name, 1000)
     return show_words(tuple(argv) or identity.words[1:], 100)
 
 
@@ -92,28 +122,65 @@ def timestamp(seconds: float) -> str:
     return local.isoformat(" ", "seconds")
 
 
+def say(line: str) -> None:
+    """One line on stdout, whatever others have written into it."""
+    typer.echo(printable(line))
+
+
 def print_json(data: object) -> None:
     """`data` as one JSON document on stdout."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
+    sys.stdout.write("\n".join(map(_escaped, lines)) + "\n")
 
 
 def print_json_line(data: object) -> None:
     """`data` as one line of JSON on stdout."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.write(_escaped(json.dumps(data, ensure_ascii=False)) + "\n")
+
+
+def _escaped(line: str) -> str:
+    """JSON that says the same, without what a terminal would obey: JSON itself lets most of it be.
+
+    Such characters can only be in a string.
+    """
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns for people; piped, the same columns without colour or lines, one row a line."""
-    if sys.stdout.isatty() and has_cursor():
-        from rich.console import Console
-        from rich.table import Table
+    """Columns for people; piped, the same columns without colour or lines, one row a line.
 
-        table = Table(*header, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table, markup=False)
+    A terminal that is too narrow for columns gets one field a line. What others have written into
+    a cell does not get out of it.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and has_cursor():
+        _draw_table([header, *rows])
         return
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _draw_table(rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from . import tables
+
+    console = Console()
+    widths = tables.widths(rows, console.width)
+    if widths is None:
+        sys.stdout.writelines(f"{line}\n" for line in tables.fields(rows))
+        return
+    columns = (
+        Column(title, width=width, overflow="fold")
+        for title, width in zip(rows[0], widths, strict=True)
+    )
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    console.print(table)

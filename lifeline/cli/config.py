@@ -3,15 +3,18 @@
 import json as json_
 import os
 import sys
+from collections.abc import Sized
 from typing import Annotated, Any
 
 import typer
 
+from ..clock import show_duration
 from ..config import checking, reading, schedule, values
 from ..config.merging import DEFAULT, Value, merge
 from ..config.reading import Entry
 from ..errors import EXIT_USAGE, complain, show_words
 from ..options import _CONVERT, _FLAGS, RunOptions
+from ..processes.election import SETTLE
 from . import common
 
 SHOW_EXAMPLES = """Examples:
@@ -50,7 +53,9 @@ def show(
 
     Secrets are not shown: of URLs only the host, of variables only the name.
     """
-    entry = reading.needed().entry(name)
+    config = reading.needed()
+    entry = config.entry(name)
+    _leave_if_wrong(checking.problems_of(config, name))
     rows = _rows(entry, merge(entry, {}, os.environ))
     if json:
         common.print_json(
@@ -84,27 +89,43 @@ def _from(entry: Entry, key: str) -> str:
 
 
 def _default(option: str) -> str:
-    value: Any = getattr(RunOptions, option)
+    """As one would write it."""
+    value: Any = SETTLE if option == "settle" else getattr(RunOptions, option)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "..".join(f"{each:g}" for each in value)
+        return "..".join(map(show_duration, value))
     if isinstance(value, float):
-        return f"{value:g}"
-    return "-" if value is None else str(value)
+        return show_duration(value)
+    if option == "log_size":
+        return f"{value // 10**6}MB"
+    return str(value) if value or value == 0 else "-"
 
 
 @app.command("check", epilog=CHECK_EXAMPLES)
 def check() -> None:
-    """Look for mistakes: each on a line, with its file and line. Exit code 2 if there is one."""
+    """Look for mistakes: each on a line, with its file and line. Exit code 2 if there is one.
+
+    What may be meant otherwise than it is taken is told as well, and is none.
+    """
     config = reading.needed()
-    wrong = checking.problems(config)
+    _leave_if_wrong(checking.problems(config) + checking.scaler_problems(config))
+    for line in checking.literal(config):
+        complain(line)
+    counted = [_counted(config.entries, "lifeline")]
+    counted += [_counted(config.scalers, "scaler")] if config.scalers else []
+    typer.echo(f"{config.path}: {', '.join(counted)}, all sound")
+
+
+def _leave_if_wrong(wrong: list[str]) -> None:
     for line in wrong:
         complain(line)
     if wrong:
         raise typer.Exit(EXIT_USAGE)
-    count = len(config.entries) or "no"
-    typer.echo(f"{config.path}: {count} {'lifeline' if count == 1 else 'lifelines'}, all sound")
+
+
+def _counted(things: Sized, word: str) -> str:
+    return f"{len(things) or 'no'} {word if len(things) == 1 else word + 's'}"
 
 
 @app.command("schema", epilog=SCHEMA_EXAMPLES)

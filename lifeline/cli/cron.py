@@ -9,6 +9,7 @@ import typer
 from .. import cron, crontab
 from ..config import checking, place, reading
 from ..errors import EXIT_NOT_RUNNING, UsageError, complain
+from . import common
 
 SHOW_EXAMPLES = """Examples:
 
@@ -70,6 +71,7 @@ def install(dry_run: _DryRun = False) -> None:
     part = cron.lines(config)
     if not part:
         raise UsageError(f"{config.path} has no lifeline for cron")
+    common.tell_left_behind("cron")
     _change(lambda now: cron.changed(now, config.path, part), dry_run)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import printable
 from . import common
 from .progress import waiting
 
@@ -38,5 +39,5 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
 
 
 def _line(finding: "Finding") -> str:
-    advice = f"\n         {finding.advice}" if finding.advice else ""
-    return f"{finding.level:>7}  {finding.what}{advice}"
+    advice = f"\n         {printable(finding.advice)}" if finding.advice else ""
+    return f"{finding.level:>7}  {printable(finding.what)}{advice}"

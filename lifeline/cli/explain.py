@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import clock
-from ..errors import show, show_words
+from ..errors import show_word, show_words
 from ..processes import holds, twins
 from ..processes.election import SETTLE
 from ..processes.identity import Identity
@@ -29,7 +29,12 @@ def explain(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -58,7 +63,7 @@ def explain(
         typer.echo("no process mentions it")
     if verdict.holder and all(each.candidate.process != verdict.holder.process for each in judged):
         typer.echo(f"run record: pid {verdict.holder.process.pid} is alive under another title")
-    typer.echo(f"run would now: {conclusion}")
+    common.say(f"run would now: {conclusion}")
 
 
 def _considered(table: "Table", state: State, identity: Identity) -> list[twins.Candidate]:
@@ -111,14 +116,14 @@ def _data(
     identity: Identity, judged: list[twins.Judged], verdict: twins.Verdict, conclusion: str
 ) -> dict[str, object]:
     return {
-        "command": [show(word, 1 << 20) for word in identity.words],
+        "command": [show_word(word) for word in identity.words],
         "considered": [
             {
                 "pid": each.candidate.process.pid,
                 "counts": counts(each.standing),
                 "standing": each.standing,
                 "reason": each.reason,
-                "command_line": [show(word, 1 << 20) for word in each.candidate.argv],
+                "command_line": [show_word(word) for word in each.candidate.argv],
             }
             for each in judged
         ],

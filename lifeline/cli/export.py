@@ -13,7 +13,7 @@ SYSTEMD_EXAMPLES = """Examples:
 
 lifeline export systemd mailer
 
-lifeline export systemd --config /srv/app/lifeline.toml mailer >mailer.service"""
+lifeline export systemd --timer report >report.timer"""
 
 KUBERNETES_EXAMPLES = """Examples:
 
@@ -39,11 +39,20 @@ _Name = Annotated[str, typer.Argument(help="Which one.", autocompletion=common.c
 
 
 @app.command("systemd", epilog=SYSTEMD_EXAMPLES)
-def systemd_(name: _Name) -> None:
-    """Write a systemd unit that does the same. Its comments say what is gained and lost."""
+def systemd_(
+    name: _Name,
+    timer: Annotated[
+        bool, typer.Option("--timer", help="The timer beside it, for one with a schedule.")
+    ] = False,
+) -> None:
+    """Write a systemd unit that does the same. Its comments say what is gained and lost.
+
+    One with a schedule needs a timer as well, and is started by nothing else.
+    """
     from ..exports import plan, systemd
 
-    _write(systemd.unit(plan.plan(reading.needed(), name)))
+    made = plan.plan(reading.needed(), name)
+    _write("systemd", systemd.timer(made) if timer else systemd.unit(made))
 
 
 @app.command("kubernetes", epilog=KUBERNETES_EXAMPLES)
@@ -60,7 +69,7 @@ def kubernetes_(
 
     if not image:
         raise UsageError("--image cannot be empty")
-    _write(kubernetes.manifest(plan.plan(reading.needed(), name), image))
+    _write("kubernetes", kubernetes.manifest(plan.plan(reading.needed(), name), image))
 
 
 @app.command("supervisord", epilog=SUPERVISORD_EXAMPLES)
@@ -68,8 +77,9 @@ def supervisord_(name: _Name) -> None:
     """Write a section for supervisord. Its comments say what is gained and lost."""
     from ..exports import plan, supervisord
 
-    _write(supervisord.section(plan.plan(reading.needed(), name)))
+    _write("supervisord", supervisord.section(plan.plan(reading.needed(), name)))
 
 
-def _write(text: str) -> None:
+def _write(whom: str, text: str) -> None:
+    common.tell_left_behind(whom)
     sys.stdout.write(text)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..clock import parse_duration, show_duration, wall
+from ..errors import show
 from ..events import HELD, STAND_DOWN
 from ..history import Event, read
 from ..processes.state import State
@@ -24,7 +25,10 @@ def history(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Only this one.", show_default=False, autocompletion=common.complete_names
+            metavar=common.NAME_OR_COMMAND,
+            help="Only this one.",
+            show_default=False,
+            autocompletion=common.complete_names,
         ),
     ] = None,
     since: Annotated[str, typer.Option(help="How far back: 6h, 7d.")] = "7d",
@@ -62,4 +66,4 @@ def _value(key: str, value: Any) -> str:
         return show_duration(float(value)) if value >= 1 else f"{value:g}s"
     if key == "until":
         return common.timestamp(float(value))
-    return str(value)
+    return show(str(value).encode("utf-8", "backslashreplace"))

@@ -1,15 +1,14 @@
 """`lifeline hold` and `lifeline release`: do not start this, until told otherwise."""
 
 import datetime
-import os
 from typing import Annotated
 
 import typer
 
-from .. import clock, events
+from .. import clock, holding
 from ..clock import parse_duration
 from ..errors import UsageError
-from ..processes import holds
+from ..processes.holds import Hold
 from ..processes.state import State
 from . import common
 
@@ -30,7 +29,12 @@ def hold(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
     until: Annotated[
         str | None,
@@ -52,28 +56,34 @@ def hold(
         end = parse_time(until, now)
     elif for_ is not None:
         end = now + positive(for_)
-    state = State()
-    holds.write(state, holds.Hold(identity, now, end, os.fsencode(reason)))
-    events.append(state, "hold", identity, until=end, reason=reason or None)
-    ending = "until it is released" if end is None else f"until {common.timestamp(end)}"
-    typer.echo(f"held {ending}: {common.title(identity)}")
+    common.doubt(name)
+    typer.echo(sentence(holding.hold(State(), identity, end, reason)))
 
 
 def release(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Which one.", show_default=False, autocompletion=common.complete_names),
+        typer.Argument(
+            metavar=common.NAME_OR_COMMAND,
+            help="Which one.",
+            show_default=False,
+            autocompletion=common.complete_names,
+        ),
     ] = None,
 ) -> None:
     """End a hold: the next tick starts the lifeline again."""
     identity = common.needed(context, name)
-    state = State()
-    if state.check() and holds.remove(state, identity):
-        events.append(state, "release", identity)
+    if holding.release(State(), identity):
         typer.echo(f"released: {common.title(identity)}")
     else:
         typer.echo(f"was not held: {common.title(identity)}")
+
+
+def sentence(hold: Hold) -> str:
+    """What somebody is told who has put it in place."""
+    ending = "it is released" if hold.until is None else common.timestamp(hold.until)
+    return f"held until {ending}: {common.title(hold.identity)}"
 
 
 def positive(duration: str) -> float:

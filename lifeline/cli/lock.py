@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from .. import clock
-from ..errors import EXIT_NOT_RUNNING, EXIT_USAGE, UsageError
+from ..errors import (
+    EXIT_NOT_RUNNING,
+    EXIT_USAGE,
+    LifelineError,
+    UsageError,
+    printable,
+    warn_of_password,
+)
 from ..leases.named import check_lease_name
 from ..leases.port import BAD, Backend, Finding, Seen
 from ..leases.stores import open_store, shown
@@ -87,7 +94,7 @@ def holders(
         header = ("NAME", "SLOT", "FENCE", "HOST", "PID", "SINCE", "UNTIL", "COMMAND")
         common.print_table(header, [_row(seen, now) for seen in found])
     else:
-        typer.echo("nobody holds a lease" + (f" of {name}" if name else ""), err=True)
+        typer.echo("nobody holds a lease" + (f" of {printable(name)}" if name else ""), err=True)
     raise typer.Exit(0 if found else EXIT_NOT_RUNNING)
 
 
@@ -116,7 +123,7 @@ def setup(url: _Url = None) -> None:
     with waiting("setting the store up"):
         done = store.setup()
     for line in done or ["nothing to do"]:
-        typer.echo(line)
+        common.say(line)
 
 
 @app.command("break", epilog=BREAK_EXAMPLES)
@@ -133,15 +140,26 @@ def break_lease(
     """
     store = _open(lock)
     check_lease_name(name)
-    holder = next((seen for seen in store.holders(name) if seen.slot == slot), None)
+    holder = _holder(store, name, slot)
     where = _who(holder) if holder else "nobody, as far as the store tells"
     if not yes:
-        _confirm(f"break slot {slot} of {name}, held by {where}?")
+        _confirm(printable(f"break slot {slot} of {name}, held by {where}?"))
+        now = _holder(store, name, slot)  # it may have taken a person a while to answer
+        if _identity(now) != _identity(holder):
+            raise LifelineError("it is not with the same holder any more; nothing was broken")
     fence = store.break_lease(name, slot)
     if fence is None:
-        typer.echo(f"there is no lease of {name}, slot {slot}", err=True)
+        typer.echo(f"there is no lease of {printable(name)}, slot {slot}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING)
-    typer.echo(f"broken: slot {slot} of {name}; its fence is {fence} now")
+    common.say(f"broken: slot {slot} of {name}; its fence is {fence} now")
+
+
+def _holder(store: Backend, name: str, slot: int) -> Seen | None:
+    return next((seen for seen in store.holders(name) if seen.slot == slot), None)
+
+
+def _identity(holder: Seen | None) -> tuple[str, int] | None:
+    return None if holder is None else (holder.owner, holder.fence)
 
 
 def _confirm(question: str) -> None:
@@ -155,6 +173,7 @@ def _url(given: str | None) -> str:
     url = given or os.environ.get("LIFELINE_LOCK")
     if not url:
         raise UsageError("which store? give its URL, or set LIFELINE_LOCK")
+    warn_of_password(url)
     return url
 
 
@@ -202,5 +221,5 @@ def _data(seen: Seen, now: float) -> dict[str, object]:
 
 
 def _line(finding: Finding) -> str:
-    advice = f"\n         {finding.advice}" if finding.advice else ""
-    return f"{finding.level:>7}  {finding.what}{advice}"
+    advice = f"\n         {printable(finding.advice)}" if finding.advice else ""
+    return f"{finding.level:>7}  {printable(finding.what)}{advice}"

@@ -1,14 +1,17 @@
 """`lifeline run`: the help. Real runs are read by `options.parse_run`, without typer."""
 
+import copy
 import inspect
 import os
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from ..config.running import named_run
-from ..options import RunOptions, parse_run
+from ..config import texts
+from ..config.running import named_run, start_anew
+from ..options import RunOptions, parse_run, with_lock
 from ..tick import tick
 from . import common
 
@@ -18,49 +21,89 @@ EXAMPLES = """Examples:
 
 lifeline run --name mailer --timeout 1h --log mail.log -- python -m app.mailer"""
 
-# (name, value, text) of each option, by the part of the help that has it; a flag has no value.
-_OPTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
+# (name, value) of each option, by the part of the whole help that has it; a flag has no value.
+_OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "Starting": (
-        ("name", "TEXT", "Its identity instead of the command."),
-        ("exec", "", "Become the command; only these apply."),
-        ("on_running", "HOW", "A twin: skip, wait or replace (skip)."),
-        ("exit_code_if_running", "N", "The exit code if a twin runs (0)."),
-        ("settle", "TIME", "Wait for younger starters to go (10s)."),
-        ("leftovers", "HOW", "Of a dead run: end or count (end)."),
-        ("jitter", "TIME", "Start late by up to so much (0s)."),
-        ("restart", "WHEN", "never, on-failure or always (never)."),
-        ("backoff", "A..B", "Delays before that (1s..60s)."),
+        ("name", "TEXT"),
+        ("exec", ""),
+        ("on_running", "HOW"),
+        ("exit_code_if_running", "N"),
+        ("settle", "TIME"),
+        ("leftovers", "HOW"),
+        ("jitter", "TIME"),
+        ("restart", "WHEN"),
+        ("backoff", "A..B"),
     ),
     "Over several machines": (
-        ("lock", "URL|env:NAME|file:", "Run under a lease there."),
-        ("slots", "N", "So many may run at once (1)."),
-        ("wait", "[TIME]", "Stand by for a slot, or exit 0."),
-        ("ttl", "TIME", "A dead host's lease ends (30s)."),
-        ("per_host", "N", "Slots for one host, 0: any (1)."),
-        ("on_signal", "TEXT", "For the shell, at each signal."),
-        ("forward_signals", "USR1,HUP", "Payload SIGUSR1 signals the job."),
+        ("lock", "URL"),
+        ("slots", "N"),
+        ("wait", "[TIME]"),
+        ("ttl", "TIME"),
+        ("per_host", "N"),
+        ("on_signal", "TEXT"),
+        ("forward_signals", "USR1,HUP"),
     ),
     "Ending": (
-        ("grace", "TIME", "From TERM to KILL (10s)."),
-        ("signal_to", "WHOM", "Signals go to its group or main (group)."),
-        ("timeout", "TIME", "End the run after so long; exit 124."),
-        ("max_memory", "SIZE", "End it if its tree holds more; exit 137."),
-        ("heartbeat", "PATH", "A file that the job touches …"),
-        ("heartbeat_timeout", "TIME", "… or is ended as hung; exit 124."),
+        ("grace", "TIME"),
+        ("signal_to", "WHOM"),
+        ("timeout", "TIME"),
+        ("max_memory", "SIZE"),
+        ("heartbeat", "PATH"),
+        ("heartbeat_timeout", "TIME"),
     ),
     "Output, and telling others": (
-        ("log", "PATH", "Append output to it; HUP opens it anew."),
-        ("log_size", "SIZE", "Rotate it at (10MB)."),
-        ("log_keep", "N", "Keep so many old ones (5)."),
-        ("timestamps", "", "Put the time before each line."),
-        ("quiet", "", "Show output only if the run failed."),
-        ("ping", "URL|env:NAME", "Tell a monitor (healthchecks.io)."),
-        ("ping_every", "TIME", "… also while it runs."),
-        ("on_start", "TEXT", "For the shell, at each start."),
-        ("on_exit", "TEXT", "For the shell, at each end."),
-        ("syslog", "", "Events go to syslog, too."),
+        ("log", "PATH"),
+        ("log_size", "SIZE"),
+        ("log_keep", "N"),
+        ("timestamps", ""),
+        ("quiet", ""),
+        ("ping", "URL"),
+        ("ping_every", "TIME"),
+        ("on_start", "TEXT"),
+        ("on_exit", "TEXT"),
+        ("syslog", ""),
     ),
 }
+# What `--help` shows: the options that most people need, each on one line of 80 columns.
+_MOST = {
+    "name": "Recognise it by this, not by its command.",
+    "on_running": "A twin: skip, wait or replace (skip).",
+    "restart": "never, on-failure or always (never).",
+    "timeout": "End it after so long: 90s, 1h30m.",
+    "grace": "Time to end, from TERM to KILL (10s).",
+    "log": "Append output to it, rotated by size.",
+    "quiet": "Show output only if the run failed.",
+    "ping": "Tell a monitor (healthchecks.io).",
+    "lock": "One of a fleet: with a lease there.",
+    "slots": "So many of the fleet (1).",
+    "wait": "Stand by for a slot; without: leave.",
+    "help_all": "Show all options, in whole sentences.",
+}
+
+
+class Command(TyperCommand):
+    """`run`, with a help that fits a screen, and a whole one."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """The options of `_MOST`; all of them after `--help-all`."""
+        if _ALL in ctx.meta:
+            return super().format_help(ctx, formatter)
+        short = copy.copy(self)
+        found = {str(each.name): copy.copy(each) for each in self.params}
+        for name, text in _MOST.items():
+            found[name].help, found[name].rich_help_panel = text, None  # type: ignore[attr-defined]
+        short.params = [found["lifeline"], *(found[name] for name in _MOST)]
+        return super(Command, short).format_help(ctx, formatter)
+
+
+_ALL = f"{__name__}.all"
+
+
+def _show_all(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        context.meta[_ALL] = True
+        typer.echo(context.get_help())
+        raise typer.Exit
 
 
 def _parameters() -> "Iterator[inspect.Parameter]":
@@ -74,11 +117,11 @@ def _parameters() -> "Iterator[inspect.Parameter]":
         "lifeline", kind, default=None, annotation=Annotated[str | None, lifeline]
     )
     for panel, options in _OPTIONS.items():
-        for name, value, text in options:
+        for name, value in options:
             # Defaults stand in the text: typer would give each a line of its own.
             option = typer.Option(
                 "--" + name.replace("_", "-"),
-                help=text,
+                help=texts.OPTIONS[name],
                 rich_help_panel=panel,
                 metavar=value or None,
                 show_default=False,
@@ -86,6 +129,10 @@ def _parameters() -> "Iterator[inspect.Parameter]":
             annotation = Annotated[str | None, option] if value else Annotated[bool, option]
             default = None if value else False
             yield inspect.Parameter(name, kind, default=default, annotation=annotation)
+    whole = typer.Option(
+        "--help-all", help="Show every option and exit.", callback=_show_all, is_eager=True
+    )
+    yield inspect.Parameter("help_all", kind, default=False, annotation=Annotated[bool, whole])
 
 
 def run(context: typer.Context, **_given: object) -> None:
@@ -99,19 +146,25 @@ def run(context: typer.Context, **_given: object) -> None:
         name: value
         for name, value in context.params.items()
         # A default is nobody's wish: it contradicts nothing.
-        if name != "lifeline" and _is_given(context, name)
+        if name not in ("lifeline", "help_all") and _is_given(context, name)
     }
-    raise typer.Exit(tick(RunOptions(context.obj or (), **given)))
+    raise typer.Exit(tick(RunOptions(context.obj or (), **with_lock(given))))
 
 
 run.__signature__ = inspect.Signature(list(_parameters()))  # type: ignore[attr-defined]
 
 
 def run_anyway(words: list[str], command: "tuple[bytes, ...] | None") -> int:
-    """`lifeline --config FILE run …`: what does not begin with `run` comes this way."""
+    """`lifeline --config FILE run …`: what does not begin with `run` comes this way.
+
+    Others recognise a runner only by a call that does, so it is started anew as one.
+    """
     if command is None:
         return tick(named_run(words, first=False))
-    return tick(parse_run([*words, "--", *map(os.fsdecode, command)]))
+    dashed = ["--", *map(os.fsdecode, command)]
+    options = parse_run([*words, *dashed])  # a mistake is told by the call that made it
+    start_anew(dashed, [*words, *dashed])
+    return tick(options)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

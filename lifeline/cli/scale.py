@@ -138,7 +138,9 @@ def explain(
         common.print_json([_data(plan, decision) for plan, decision in found])
         return
     for at, (plan, decision) in enumerate(found):
-        typer.echo(("\n" if at else "") + f"{plan.name}: {_conclusion(plan, decision)}")
+        if at:
+            typer.echo()
+        common.say(f"{plan.name}: {_conclusion(plan, decision)}")
         rows = [(each.stage, _number(each.value), each.text) for each in decision.reasons]
         common.print_table(("STAGE", "WORKERS", "WHY"), rows)
 
@@ -210,7 +212,7 @@ def _say_news(plan: Plan) -> Callable[[Tick], None]:
 
 def _say(plan: Plan, tick: Tick) -> None:
     when = common.timestamp(tick.moment.now)
-    typer.echo(f"{when}  {plan.name}: {_conclusion(plan, tick.decision)}")
+    common.say(f"{when}  {plan.name}: {_conclusion(plan, tick.decision)}")
     _flush()
 
 
@@ -222,7 +224,8 @@ def _conclusion(plan: Plan, decision: Decision) -> str:
     """What is done, or would be, in one line."""
     if decision.actual is None:
         return f"not known how many run; nothing is written ({decision.why})"
-    errors = [each.text for each in decision.reasons if each.text.startswith(("failed", "refused"))]
+    told = ("failed", "refused", "left alone")
+    errors = [each.text for each in decision.reasons if each.text.startswith(told)]
     tail = f" ({decision.why})" + "".join(f"; {each}" for each in errors[:1])
     if not decision.differs:
         return f"{decision.actual}, as it is{tail}"

@@ -1,5 +1,6 @@
 """`lifeline scale record` and `simulate`: what the load was, and what policies make of it."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +8,12 @@ from typing import Annotated
 import typer
 
 from ..clock import parse_duration, show_duration
-from ..errors import CannotTell, UsageError
+from ..errors import CannotTell, UsageError, show
 from ..scaling import config as configs
 from ..scaling import samples
 from ..scaling.checking import nearest
 from ..scaling.plot import NOTE, draw
-from ..scaling.policy import Policy
+from ..scaling.policy import LEAST, Policy
 from ..scaling.simulate import Result
 from ..scaling.simulate import simulate as run
 from ..scaling.trace import Entry, decode_all, encode
@@ -46,6 +47,8 @@ def record(
     if len(plans) != 1:
         raise UsageError(f"{config} has {len(plans)} scalers: choose one with --only NAME")
     pause = plans[0].policy.every if every is None else parse_duration(every)
+    if pause < LEAST:
+        raise UsageError(f"--every {every} is less than {LEAST * 1000:.0f}ms")
     scaler = plans[0].scaler()
     left = count
     never = threading.Event()
@@ -150,15 +153,14 @@ def _policies(given: list[str] | None, config: str) -> dict[str, Policy]:
 def _entries(trace: str) -> list[Entry]:
     if trace.startswith("sample:"):
         return decode_all(samples.lines(trace[7:]), trace)
-    if trace == "-":
-        return decode_all(typer.get_text_stream("stdin"), "standard input")
+    name = "standard input" if trace == "-" else show(os.fsencode(trace))
     try:
-        with open(trace, encoding="utf-8") as file:
-            return decode_all(file, trace)
+        with open(0 if trace == "-" else trace, encoding="utf-8", closefd=trace != "-") as file:
+            return decode_all(file, name)
     except OSError as error:
-        raise UsageError(f"{trace}: cannot be read ({error.strerror})") from None
+        raise UsageError(f"{name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{trace}: this is not UTF-8") from None
+        raise UsageError(f"{name}: this is not UTF-8") from None
 
 
 def _write(path: str, picture: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import clock
-from ..errors import EXIT_NOT_RUNNING, UsageError
+from ..errors import EXIT_NOT_RUNNING, UsageError, printable
 from ..leases import speaking
 from ..signals.payload import LARGEST
 from . import common
@@ -53,7 +53,7 @@ def signal(
     elif heard:
         typer.echo(f"heard by {heard}")
     else:
-        typer.echo(f"nobody who holds {name} has heard it", err=True)
+        typer.echo(f"nobody who holds {printable(name)} has heard it", err=True)
     raise typer.Exit(0 if heard else EXIT_NOT_RUNNING)
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from .. import clock
-from ..errors import EXIT_NOT_RUNNING, show
+from ..errors import EXIT_NOT_RUNNING, show, show_word
+from ..history import Ends, ends
 from ..overview import Running, overview
 from ..processes import holds
 from ..processes.state import State
@@ -23,7 +24,10 @@ def status(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Only this one.", show_default=False, autocompletion=common.complete_names
+            metavar=common.NAME_OR_COMMAND,
+            help="Only this one.",
+            show_default=False,
+            autocompletion=common.complete_names,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -36,6 +40,10 @@ def status(
     running = overview(wanted)
     now = clock.wall()
     state = State()
+    exits = ends(state) if state.check() else Ends()
+    for each in running:
+        code = exits.code(each.identity, each.process.pid, each.since)
+        each.last_exit = each.last_exit if code is None else code
     held = holds.all_holds(state, now) if state.check() else []
     held = [hold for hold in held if wanted is None or hold.identity.same_command(wanted)]
     if json:
@@ -73,17 +81,21 @@ def _row(each: Running, now: float) -> tuple[str, ...]:
         common.timestamp(each.since),
         clock.show_duration(now - each.since),
         each.how + (" (stopped)" if each.stopped else ""),
-        str(each.job.pid) if each.job else "stands by" if each.standby else "-",
+        str(each.job.pid) if each.job else _without_job(each),
         f"{each.memory / 2**20:.1f} MiB" if each.memory else "-",
         str(each.restarts),
         "-" if each.last_exit is None else str(each.last_exit),
     )
 
 
+def _without_job(each: Running) -> str:
+    return "stands by" if each.standby else "ended" if each.job_ended else "-"
+
+
 def _data(each: Running) -> dict[str, Any]:
     return {
         "name": show(each.identity.name) if each.identity.name is not None else None,
-        "command": [show(word, 1 << 20) for word in each.argv],
+        "command": [show_word(word) for word in each.argv],
         "pid": each.process.pid,
         "start_ticks": each.process.start,
         "since": each.since,

@@ -10,14 +10,23 @@ import os
 import re
 
 from ..errors import UsageError
+from ..options import _CONVERT, _FLAGS
 from ..toml import read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _INCLUDE = re.compile(r"(?:include|source|\.)\s+(.+)")
+VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\}?)")
+_EXPORT = "export "
 _DEEPEST = 20  # files
 
 # They say where lifeline finds what it knows: in a file they would hold for some verbs only.
 OURS = frozenset(("LIFELINE_STATE_DIR", "LIFELINE_CONFIG", "LIFELINE_RUN"))
+# Keys of the table say the same, and every verb knows of them. LIFELINE_NAME is for the job.
+_OPTIONS = {f"LIFELINE_{name.upper()}": name for name in (*_CONVERT, *_FLAGS) if name != "name"}
 
 
 def read_env_file(path: str, above: tuple[str, ...] = ()) -> dict[str, str]:
@@ -29,13 +38,11 @@ def read_env_file(path: str, above: tuple[str, ...] = ()) -> dict[str, str]:
     path = os.path.abspath(path)
     if os.path.realpath(path) in map(os.path.realpath, above):
         round_trip = " includes ".join([*above[above.index(path) if path in above else 0 :], path])
-        raise UsageError(f"env_file goes round in a circle: {round_trip}")
+        raise UsageError(f"it goes round in a circle: {round_trip}")
     if len(above) >= _DEEPEST:
-        raise UsageError(f"env_file: {above[0]} leads through more than {_DEEPEST} files")
+        raise UsageError(f"{above[0]} leads through more than {_DEEPEST} files")
     found: dict[str, str] = {}
-    for number, line in enumerate(map(str.strip, read_text(path).splitlines()), 1):
-        if not line or line.startswith("#"):
-            continue
+    for number, line in _lines(path):
         include = _INCLUDE.match(line)
         if include:
             other = os.path.join(os.path.dirname(path), _value(include.group(1), path, number))
@@ -46,6 +53,29 @@ def read_env_file(path: str, above: tuple[str, ...] = ()) -> dict[str, str]:
     return found
 
 
+def lifelines_own(path: str) -> Iterator[str]:
+    """FILE:LINE of each line that others, who read NAME=value, do not understand."""
+    for number, line in _lines(path):
+        if _INCLUDE.match(line) or line.startswith(_EXPORT):
+            yield f"{path}:{number}"
+
+
+def with_dollar(path: str) -> Iterator[str]:
+    """FILE:LINE of each value that a shell would have put variables into."""
+    for number, line in _lines(path):
+        _, _, text = line.partition("=")
+        text = re.sub(r"\\.", "", text.strip())
+        if not _INCLUDE.match(line) and not text.startswith("'") and VARIABLE.search(text):
+            yield f"{path}:{number}"
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, with their numbers."""
+    for number, line in enumerate(map(str.strip, read_text(path).splitlines()), 1):
+        if line and not line.startswith("#"):
+            yield number, line
+
+
 def check_variable(name: str, where: str) -> None:
     """Raise UsageError unless a lifeline's environment can have a variable of that name."""
     if not NAME.match(name):
@@ -54,10 +84,15 @@ def check_variable(name: str, where: str) -> None:
         raise UsageError(
             f"{where}: {name} has to be in the environment of every lifeline call, not in a file"
         )
+    if name in _OPTIONS:
+        raise UsageError(
+            f"{where}: {name} would be seen by some verbs only: "
+            f"write {_OPTIONS[name]} = … in the lifeline's table"
+        )
 
 
 def _assignment(line: str, path: str, number: int) -> tuple[str, str]:
-    name, equals, text = line.removeprefix("export ").lstrip().partition("=")
+    name, equals, text = line.removeprefix(_EXPORT).lstrip().partition("=")
     if not equals:
         raise UsageError(f"{path}:{number}: it is neither NAME=value nor include FILE")
     check_variable(name.rstrip(), f"{path}:{number}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 
+from .schedule import AT_BOOT
+
 _FURTHEST = 366 * 8  # days: from one 29 February to the next over a year like 2100
-_REBOOT = "@reboot"
 
 
 def next_tick(fields: str, now: float) -> float | None:
@@ -15,7 +16,7 @@ def next_tick(fields: str, now: float) -> float | None:
     """
     from crontab import CronSlices  # python-crontab
 
-    if fields == _REBOOT:
+    if fields == AT_BOOT:
         return None
     slices = CronSlices(fields)
     minutes, hours, days, months, weekdays = ({int(one) for one in part} for part in slices)

@@ -9,6 +9,8 @@ from ..errors import CannotTell, UsageError, show
 TOML, PYPROJECT, PROCFILE = "lifeline.toml", "pyproject.toml", "Procfile"
 VARIABLE = "LIFELINE_CONFIG"
 
+_OUR_TABLE = (b"[tool.lifeline.", b"[tool.lifeline]", b"tool.lifeline.", b"tool.lifeline=")
+
 _chosen: str | None = None  # what --config said
 
 
@@ -77,9 +79,13 @@ def _has_our_table(path: str) -> bool:
     """True if a pyproject.toml speaks of lifelines; read in full only then."""
     try:
         with open(path, "rb") as file:
-            return b"tool.lifeline" in file.read(1_000_000)
+            content = file.read(1_000_000).removeprefix(b"\xef\xbb\xbf")  # a byte order mark
     except OSError:
         return False  # nothing says that it is ours
+    if b"lifeline" not in content:
+        return False
+    lines = (line.translate(None, b" \t\"'") for line in content.splitlines())
+    return any(line.startswith(_OUR_TABLE) for line in lines)
 
 
 def _check_owner(path: str) -> None:

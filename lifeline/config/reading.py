@@ -13,7 +13,7 @@ from .procfile import read_procfile, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..toml import Path
 
@@ -66,8 +66,13 @@ class Entry:
 
     def check_keys(self) -> None:
         """Raise UsageError for the first key that means nothing, with the nearest that does."""
+        for error in self.wrong_keys():
+            raise error
+
+    def wrong_keys(self) -> Iterator[UsageError]:
+        """The error of each key that means nothing, or is there twice."""
         if self._twice:
-            raise self.wrong(self._twice, f"{self._twice} is given twice")
+            yield self.wrong(self._twice, f"{self._twice} is given twice")
         known = known_keys()
         for key, written in self._written.items():
             if key not in known:
@@ -75,21 +80,26 @@ class Entry:
 
                 near = get_close_matches(key, known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-                raise self.wrong(key, f"no such key: {written}; {hint}")
+                yield self.wrong(key, f"no such key: {written}; {hint}")
 
 
 class Config:
-    """A file and its lifelines; `strays` are keys at its top that mean nothing."""
+    """A file and its lifelines; `strays` are keys at its top that mean nothing.
+
+    `scalers` are the tables of lifeline.toml that `lifeline scale` reads, by name.
+    """
 
     def __init__(
         self,
         path: str,
         entries: dict[str, Entry],
         strays: Mapping[str, Callable[[], UsageError]] | None = None,
+        scalers: Mapping[str, object] | None = None,
     ) -> None:
         self.path = path
         self.entries = entries
         self.strays = strays or {}
+        self.scalers = scalers or {}
 
     def entry(self, name: str) -> Entry:
         """The lifeline called `name`. Raises UsageError, which says which there are."""
@@ -172,7 +182,10 @@ def _from_toml(document: Document, in_pyproject: bool) -> Config:
         for key in ([] if in_pyproject else data)
         if key not in _TABLES
     }
-    return Config(document.path, entries, strays)
+    scalers = {} if in_pyproject else data.get("scale", {})
+    if not isinstance(scalers, dict):
+        raise document.wrong(("scale",), "scale is no table: write [scale.NAME]")
+    return Config(document.path, entries, strays, scalers)
 
 
 def _stray(key: str) -> str:

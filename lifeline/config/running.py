@@ -36,7 +36,7 @@ def named_run(words: list[str], *, first: bool = True) -> RunOptions:
     merged = merge(entry, given, os.environ)
     called = check_name(str(merged["name"].raw))
     if not (first and words[0] == name and (called == name or "name" in given)):
-        _show_name(words, [name, "--name", called, "--config", entry.path, *left[1:]])
+        start_anew(words, [name, "--name", called, "--config", entry.path, *left[1:]])
     os.environ.update(values.environment(entry))
     options = run_options_of(entry, merged)  # before the directory changes: paths may be relative
     _enter(entry)
@@ -66,8 +66,8 @@ def _without_name(words: list[str]) -> RunOptions:
     return parse_run(words)
 
 
-def _show_name(words: list[str], better: list[str]) -> None:
-    """Start this very program anew with words that show what the lifeline is called.
+def start_anew(words: list[str], better: list[str]) -> None:
+    """Start this very program anew as `run` with words that show what it is to run.
 
     `words` are those that it was started with, at their end. Its command line is its flag: others
     recognise it by that (docs/election.md). Returns if this is not the `lifeline` command but a

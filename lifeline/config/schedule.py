@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .reading import Entry
 
 EVERY_MINUTE = "* * * * *"
+AT_BOOT = "@reboot"
 _HOUR, _DAY = 60, 24 * 60  # minutes
 _FIELDS = 5
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import options as run_options
-from ..options import RunOptions
 from .reading import OWN_KEYS
+from .texts import OPTIONS, OWN
 
-_TEXTS = {
-    "command": "What is run: a list of words, or a text that is split as a shell would.",
-    "cwd": "The working directory, relative to this file; without, the directory of this file.",
-    "env": "Variables that are added to its environment.",
-    "env_file": "Files of NAME=value lines; `env` wins over them.",
-    "every": "How often cron looks after it: 1m, 5m, 1h. Without, every minute.",
-    "cron": "When cron looks after it: five fields, or false for no line at all.",
-    "name": "What it is called among processes, if not as its table.",
-}
 _DURATION = "A duration: 90, 10s, 5m, 1h30m."
 _SIZE = "A size: 500000, 10MB, 64MiB."
+_DURATIONS = (run_options._seconds, run_options._some_seconds, run_options._settle)
 _VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -42,7 +34,7 @@ def schema() -> dict[str, Any]:
 
 
 def _lifeline() -> dict[str, Any]:
-    properties = {key: {**_own(key), "description": _TEXTS[key]} for key in OWN_KEYS}
+    properties = {key: {**_own(key), "description": OWN[key]} for key in OWN_KEYS}
     for name in (*run_options._CONVERT, *sorted(run_options._FLAGS)):
         properties[name] = {"description": _description(name), **_option(name)}
         if "_" in name:
@@ -103,19 +95,12 @@ def _closure(name: str, variable: str) -> Any:
 
 
 def _is_measured(name: str) -> bool:
-    durations = (run_options._seconds, run_options._some_seconds)
-    return run_options._CONVERT[name] in (*durations, run_options._size)
+    return run_options._CONVERT[name] in (*_DURATIONS, run_options._size)
 
 
 def _description(name: str) -> str:
-    told = _TEXTS.get(name, f"lifeline run --{name.replace('_', '-')}.")
-    if name in run_options._FLAGS:
-        return told
-    made = run_options._CONVERT[name]
-    if made in (run_options._seconds, run_options._some_seconds):
-        told += f" {_DURATION}"
-    elif made is run_options._size:
-        told += f" {_SIZE}"
-    default = getattr(RunOptions, name, None)
-    plain = isinstance(default, (str, int, float))
-    return f"{told} Default: {default}." if plain else told
+    """What it does, and how its value is written where a kind of JSON cannot say that."""
+    made = run_options._CONVERT.get(name)
+    if made in _DURATIONS:
+        return f"{OPTIONS[name]} {_DURATION}"
+    return f"{OPTIONS[name]} {_SIZE}" if made is run_options._size else OPTIONS[name]

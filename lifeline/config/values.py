@@ -11,7 +11,7 @@ from .envfile import check_variable, read_env_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .reading import Entry
 
@@ -60,13 +60,18 @@ def directory(entry: Entry) -> str:
 
 def environment(entry: Entry) -> dict[str, str]:
     """What is added to the environment: of `env_file`, then of `env`, which wins."""
+    return {**file_variables(entry), **variables(entry)}
+
+
+def file_variables(entry: Entry) -> dict[str, str]:
+    """The variables of the files of `env_file`; a later file wins."""
     found: dict[str, str] = {}
     for path in env_files(entry):
         try:
             found.update(read_env_file(path))
-        except CannotTell as error:
-            raise CannotTell(f"{entry.where('env_file')}: env_file: {error}") from None
-    found.update(variables(entry))
+        except (CannotTell, UsageError) as error:
+            told = f"{entry.where('env_file')}: {entry.name}: env_file: {error}"
+            raise type(error)(told) from None
     return found
 
 
@@ -104,26 +109,34 @@ def file_options(entry: Entry) -> dict[str, Raw]:
 
     Raises UsageError with the line of the first one that cannot be meant.
     """
-    found: dict[str, Raw] = {}
-    for name, value in entry.keys.items():
-        if name in run_options._FLAGS:
-            if not isinstance(value, bool):
-                raise entry.wrong(name, f"{name} is true or false, not {value!r:.40}")
-            found[name] = value
-        elif name in run_options._CONVERT:
-            found[name] = _file_value(entry, name, value)
-    return found
+    return {name: file_option(entry, name) for name in entry.keys if is_option(name)}
 
 
-def _file_value(entry: Entry, name: str, value: object) -> str:
+def is_option(name: str) -> bool:
+    """True for an option of `lifeline run`."""
+    return name in run_options._FLAGS or name in run_options._CONVERT
+
+
+def file_option(entry: Entry, name: str) -> Raw:
+    """What the file gives for an option. Raises UsageError if that cannot be meant."""
+    value = entry.keys[name]
+    if name in run_options._FLAGS:
+        if not isinstance(value, bool):
+            raise entry.wrong(name, f"{name} is true or false, not {_spelled(value)}")
+        return value
     if value is True and name in run_options._ALONE:
         return run_options._ALONE[name]
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise entry.wrong(name, f"{name} is a text or a number, not {value!r:.40}")
+        raise entry.wrong(name, f"{name} is a text or a number, not {_spelled(value)}")
     text = str(value)
     if is_path(name) and text:
         text = os.path.join(entry.directory, text)
     return text
+
+
+def _spelled(value: object) -> str:
+    """A value as TOML has it, as far as that differs where a mistake is told."""
+    return str(value).lower() if isinstance(value, bool) else f"{value!r:.40}"
 
 
 def is_path(name: str) -> bool:
@@ -136,13 +149,22 @@ def environment_options(environ: Mapping[str, str]) -> dict[str, Raw]:
 
     Not the name: what a lifeline starts has LIFELINE_NAME in its environment.
     """
-    found: dict[str, Raw] = {}
-    for name in (*run_options._CONVERT, *run_options._FLAGS):
+    return {
+        name: _flag(name, text) if name in run_options._FLAGS else text
+        for name, text in _of_options(environ)
+    }
+
+
+def option_variables(environ: Mapping[str, str]) -> list[str]:
+    """The names of the variables that give options."""
+    return [variable(name) for name, _ in _of_options(environ)]
+
+
+def _of_options(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in (*run_options._CONVERT, *sorted(run_options._FLAGS)):
         text = environ.get(variable(name), "")
-        if not text or name == "name":
-            continue
-        found[name] = _flag(name, text) if name in run_options._FLAGS else text
-    return found
+        if text and name != "name":
+            yield name, text
 
 
 def variable(name: str) -> str:

@@ -7,11 +7,15 @@ import math
 import re
 from typing import Any
 
-from .plan import Plan
+from ..config import schedule
+from ..errors import UsageError
+from .plan import Plan, not_read
 
 # Only process 1 of a container gets TERM, whatever is wanted.
 _KEPT = frozenset(("grace", "signal_to", "restart", "backoff", "max_memory", "slots"))
 _JOB_KEPT = _KEPT | {"timeout"}
+
+_FOR_EVER = 1_000_000  # a lifeline never gives up
 
 GAINS = (
     "it moves to another node when its own fails",
@@ -22,37 +26,46 @@ LOSES = (
     "(keep --lock, and its fence, where that matters)",
     "hold, explain and the history; kubectl scale --replicas=0 is the hold",
 )
+JOB_GAINS = (
+    "it runs on whatever node there is",
+    "it is limited and watched like everything else in the cluster",
+)
+JOB_LOSES = (
+    "never two: Forbid is meant so, but Kubernetes asks for jobs that can bear to be started twice "
+    "(keep --lock, and its fence, where that matters)",
+    "hold, explain and the history; suspend: true is the hold",
+)
 
 
 def manifest(plan: Plan, image: str) -> str:
     """The object as YAML: each value is written as JSON, which YAML contains."""
-    body = _cron_job(plan, image) if is_scheduled(plan) else _deployment(plan, image)
+    body = _cron_job(plan, image) if plan.is_scheduled else _deployment(plan, image)
     return "".join(f"# {line}\n" for line in notes(plan)) + _yaml(body) + "\n"
-
-
-def is_scheduled(plan: Plan) -> bool:
-    """True for what runs at times of its own and ends, instead of all the time."""
-    return not plan.is_ticked_every_minute and plan.options.restart == "never"
 
 
 def notes(plan: Plan) -> list[str]:
     """What is gained and what is lost, one sentence each."""
-    kind = "CronJob" if is_scheduled(plan) else "Deployment"
+    kind, gains, loses, kept = "Deployment", GAINS, LOSES, _KEPT
+    if plan.is_scheduled:
+        kind, gains, loses, kept = "CronJob", JOB_GAINS, JOB_LOSES, _JOB_KEPT
     found = [f"{plan.name}, from {plan.source}, as a {kind}: kubectl apply -f"]
-    found += [f"gained: {each}" for each in GAINS]
-    found += [f"lost: {each}" for each in LOSES]
+    found += [f"gained: {each}" for each in gains]
+    found += [f"lost: {each}" for each in loses]
     given = plan.given - ({"lock", "wait", "ttl", "per_host"} if "lock" in plan.given else set())
-    kept = _JOB_KEPT if is_scheduled(plan) else _KEPT
     if lost := sorted(name.replace("_", "-") for name in given - kept - {"name", "lock"}):
         found.append(f"lost: no equivalent of {', '.join(lost)}")
     if "lock" in plan.given:
         found.append("left out: the lock; to keep it, let the image run: lifeline run --lock …")
     found.append(f"to see to: the image has its program, and the directory {plan.directory}")
+    if plan.is_scheduled:
+        found.append("to see to: its hours are those of the cluster, unless you add timeZone")
     if plan.env_files:
         secret = object_name(plan.name)
         found.append(
             f"make its secret first: kubectl create secret generic {secret} --from-env-file=FILE"
         )
+        found.append("to see to: kubectl takes the quotes in an env_file for a part of the value")
+    found += not_read(plan, "kubectl")
     return found
 
 
@@ -80,10 +93,13 @@ def _deployment(plan: Plan, image: str) -> dict[str, Any]:
 
 def _cron_job(plan: Plan, image: str) -> dict[str, Any]:
     name = object_name(plan.name)
-    job: dict[str, Any] = {"backoffLimit": 0}
+    if plan.fields == schedule.AT_BOOT:
+        raise UsageError(f"{plan.name}: a CronJob has no {plan.fields}")
+    again = plan.options.restart != "never"
+    job: dict[str, Any] = {"backoffLimit": _FOR_EVER if again else 0}
     if plan.options.timeout is not None:
         job["activeDeadlineSeconds"] = math.ceil(plan.options.timeout)
-    job["template"] = {"spec": _pod(plan, image, "Never")}
+    job["template"] = {"spec": _pod(plan, image, "OnFailure" if again else "Never")}
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .. import cron
 from ..config import schedule, values
 from ..config.checking import in_environment
+from ..config.envfile import lifelines_own
 from ..config.merging import merge, run_options_of
 from ..config.reading import Config
 from ..errors import UsageError
@@ -18,7 +19,11 @@ _RUNNERS_LAST = 5.0  # seconds
 
 @dataclass(frozen=True)
 class Plan:
-    """One lifeline, checked. `given` are the options that are not at their default."""
+    """One lifeline, checked. `given` are the options that are not at their default.
+
+    Of its env_files, `env_file_names` are the variables, `env_file_lines` the places of those
+    lines that only lifeline reads.
+    """
 
     name: str
     source: str
@@ -26,15 +31,21 @@ class Plan:
     directory: str
     variables: dict[str, str]
     env_files: tuple[str, ...]
+    env_file_names: frozenset[str]
+    env_file_lines: tuple[str, ...]
     path: str
     fields: str | None
     options: RunOptions
     given: frozenset[str]
 
     @property
-    def is_ticked_every_minute(self) -> bool:
-        """True if it is to run all the time, False if at certain times."""
-        return self.fields in (None, schedule.EVERY_MINUTE)
+    def is_scheduled(self) -> bool:
+        """True for what runs at times of its own and ends, False for what runs all the time.
+
+        What is always started again runs all the time, however seldom cron looks after it.
+        """
+        is_ticked_every_minute = self.fields in (None, schedule.EVERY_MINUTE)
+        return not is_ticked_every_minute and self.options.restart != "always"
 
     @property
     def is_told_alone(self) -> bool:
@@ -83,6 +94,10 @@ def plan(config: Config, name: str) -> Plan:
         directory=values.directory(entry),
         variables=variables,
         env_files=tuple(values.env_files(entry)),
+        env_file_names=frozenset(values.file_variables(entry)),
+        env_file_lines=tuple(
+            where for file in values.env_files(entry) for where in lifelines_own(file)
+        ),
         path=path,
         fields=schedule.fields(entry),
         options=options,
@@ -94,3 +109,11 @@ def no_line_ends(*texts: str) -> None:
     """Raise UsageError for a text that a file of lines cannot hold."""
     if any("\n" in text or "\r" in text for text in texts):
         raise UsageError("a word with a line end in it cannot be written there")
+
+
+def not_read(plan: Plan, reader: str) -> list[str]:
+    """What to say of lines of an env_file that another reader does not understand."""
+    if not plan.env_file_lines:
+        return []
+    places = ", ".join(plan.env_file_lines)
+    return [f"to see to: {reader} reads no include and no export in an env_file: {places}"]

@@ -25,6 +25,11 @@ LOSES = (
 def section(plan: Plan) -> str:
     """The text of a file for supervisord's conf.d."""
     _check_name(plan.name)
+    if plan.is_scheduled:
+        raise UsageError(
+            f"{plan.name} runs at times of its own ({plan.fields}), and supervisord has no "
+            "schedules: leave it to lifeline cron install, or to export systemd or kubernetes"
+        )
     pairs = _pairs(plan)
     no_line_ends(*(value for _, value in pairs))
     return "\n".join(
@@ -48,8 +53,6 @@ def notes(plan: Plan) -> list[str]:
         found.append("kept: the lease, and every option with it, because lifeline runs inside")
     elif plan.env_files:
         found.append(f"lost: supervisord reads no {', '.join(plan.env_files)}; sh -c '. FILE' does")
-    if not plan.is_ticked_every_minute:
-        found.append(f"lost: its schedule ({plan.fields}); supervisord has none")
     return found
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 from ..errors import EXIT_CANNOT_TELL, LifelineError
 from ..leases import protocol
+from ..leases.shared import SharedStore, fault
 from ..leases.stores import open_store
 from ..supervision.loop import Loop
 from .keeper import Keeper
@@ -40,13 +40,12 @@ def _serve(facts: dict[str, str], lines: protocol.Lines) -> None:
     try:
         # What is sent to the runner's terminal or process group is the runner's to deal with.
         loop = Loop((), lambda _: None)
-        Keeper(Order.parse(facts), open_store(facts["url"]), loop, lines, say).run()
+        store = SharedStore(open_store(facts["url"]))
+        Keeper(Order.parse(facts), store, loop, lines, say).run()
     except LifelineError as error:
         say(protocol.FAILED, error.exit_code, str(error))
-    except Exception as error:  # a fault in a driver; its text may hold the URL
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
-        say(protocol.FAILED, EXIT_CANNOT_TELL, f"the store's driver failed: {what}")
+    except Exception as error:
+        say(protocol.FAILED, EXIT_CANNOT_TELL, f"the keeper of the lease failed: {fault(error)}")
     sys.exit(0)
 
 

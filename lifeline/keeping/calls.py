@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..leases import protocol
-from ..leases.port import Backend, Claim
+from ..leases.port import Claim
+from ..leases.shared import SharedStore
 from ..signals.box import Box, Delivery
 from ..signals.listener import Listener
 from ..supervision.loop import Loop
@@ -30,7 +31,7 @@ class Calls:
 
     def __init__(
         self,
-        store: Backend,
+        store: SharedStore,
         claim: Claim,
         wanted: str,
         is_alive: Callable[[], bool],

@@ -1,33 +1,34 @@
-"""The keeper's life: stand for the lease, keep it, see the job's end, release. One thread.
+"""The keeper's life: stand for the lease, keep it, see the job's end, release.
 
-Everything that happens comes through one loop: lines from the runner, a word from the store that
-something was released, a time that has come. The verbs of the store block, each for at most its
-patience, which is shorter than the time between two renewals.
+Everything that happens comes through one loop: lines from the runner, an answer of the store, its
+word that something was released, a time that has come. Nothing in here waits for the store.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NoReturn
 
 from ..clock import boottime
-from ..errors import LifelineError, StoreError, StoreRefused, StoreUnreachable
+from ..errors import LifelineError, StoreRefused, StoreUnreachable
 from ..lease_memory import Memory
 from ..leases import protocol
 from ..leases.candidate import Candidate
-from ..leases.lease import LOST, UNKNOWN, Lease
+from ..leases.lease import LOST, RENEWED, UNKNOWN, Lease
 from ..leases.named import new_owner
-from ..leases.port import Backend, Claim, Granted
+from ..leases.port import Claim, Granted, Taken
+from ..leases.shared import SharedStore
 from ..leases.standing import Ear, chance, claim_of
 from ..supervision.loop import Loop, Timer
 from ..terminals import tell_person
 from .aftermath import Aftermath
 from .calls import Calls
 from .order import Order
+from .verbs import Verbs
 
 _RETRY = 1.0  # seconds after a renewal without an answer, at most
+_VERBS = 2  # that may be on their way at the end
 
 
 class Keeper:
@@ -36,15 +37,16 @@ class Keeper:
     def __init__(
         self,
         order: Order,
-        store: Backend,
+        store: SharedStore,
         loop: Loop,
         lines: protocol.Lines,
         say: Callable[..., None],
     ) -> None:
         self._order = order
         self._store = store
-        self._store.patience = min(store.patience, order.terms.renew)
+        self._store.hurry(order.terms.renew)
         self._loop = loop
+        self._verbs = Verbs(loop)
         self._lines = lines
         self._say = say
         self._memory = Memory(order.memory)
@@ -60,6 +62,8 @@ class Keeper:
         self._heard = self._lease  # as far as the runner has confirmed to know of it
         self._begun = False
         self._is_waiting = False
+        self._missed = False  # a release was heard of while a request was on its way
+        self._is_over = False
         self._calls: Calls | None = None
         self._aftermath = Aftermath()
 
@@ -74,13 +78,21 @@ class Keeper:
 
     def _stand(self) -> None:
         """Ask once, and see to it that it is asked again."""
-        sent = boottime()
-        try:
-            answer = self._store.try_acquire(self._candidate.request())
-        except StoreUnreachable as error:
-            if boottime() >= self._deadline:
-                self._fail(error)
-            self._say(protocol.STANDBY, str(error))
+        self._next = None
+        self._missed = False
+        sent, request = boottime(), self._candidate.request()
+        self._verbs.ask(
+            lambda: self._store.try_acquire(request), lambda answer: self._answered(answer, sent)
+        )
+
+    def _answered(self, answer: Granted | Taken | LifelineError, sent: float) -> None:
+        if self._is_over:
+            return
+        if isinstance(answer, LifelineError):
+            if not isinstance(answer, StoreUnreachable) or boottime() >= self._deadline:
+                self._fail(answer)
+                return
+            self._say(protocol.STANDBY, str(answer))
             self._later(self._candidate.failed(chance()), self._stand)
             return
         self._candidate.hears = self._ear.fileno() is not None
@@ -89,20 +101,27 @@ class Keeper:
             self._hold(answer, sent)
             return
         self._memory.write(self._candidate.observations)
-        if self._candidate.at_once:
-            self._later(0, self._stand)
+        if self._candidate.at_once or self._missed:
+            self._stand()
             return
         left = self._deadline - boottime()
         if left <= 0:
             self._say(protocol.TAKEN, answer.holders())
             self._leave()
+            return
         if not self._is_waiting:
             self._is_waiting = True
             tell_person(f"standing by: it is with {answer.holders()}; Ctrl-C leaves")
-        if self._ear.listen():
-            delay = 0  # what was released before it was listened for has told nobody
+        again = boottime() + min(delay, left)
+        self._verbs.ask(self._ear.listen, lambda begun: self._listening(begun, again))
+
+    def _listening(self, has_begun: bool, again: float) -> None:
+        if self._is_over:
+            return
+        if has_begun:
             self._hear()
-        self._later(min(delay, left), self._stand)
+            again = 0.0  # what was released before it was listened for has told nobody
+        self._later(0.0 if self._missed else again - boottime(), self._stand)
 
     def _hear(self) -> None:
         fd = self._ear.fileno()
@@ -112,7 +131,9 @@ class Keeper:
     def _heard_release(self) -> None:
         fd = self._ear.fileno()
         if self._claim is None and self._ear.has_heard():
-            self._later(0, self._stand)
+            if self._next:
+                self._later(0, self._stand)
+            self._missed = True
         if fd is not None and self._ear.fileno() != fd:
             self._loop.forget(fd)
 
@@ -130,18 +151,18 @@ class Keeper:
         self._loop.after(granted.wait, self._begin)
 
     def _begin(self) -> None:
-        if self._claim is None or self._lease.lost:
+        if self._claim is None or self._lease.lost or self._is_over:
             return
         self._begun = True
         self._heard = self._lease
         claim = self._claim
-        if self._order.signals:
-            self._listen_for_signals(claim)
+        if self._order.signals and not self._listen_for_signals(claim):
+            return
         self._say(protocol.GRANTED, claim.slot, claim.fence, claim.owner, self._lease.sent)
         self._set_guard()
 
-    def _listen_for_signals(self, claim: Claim) -> None:
-        """So that they are heard as soon as the job runs. What cannot be is told before it does."""
+    def _listen_for_signals(self, claim: Claim) -> bool:
+        """So that they are heard as soon as the job runs. False if that cannot be: it is told."""
         try:
             self._calls = Calls(
                 self._store,
@@ -153,24 +174,28 @@ class Keeper:
                 self._say,
             )
         except StoreRefused as error:
-            with suppress(StoreError):
-                self._store.release(claim)
+            self._verbs.ask(lambda: self._store.release(claim), lambda _: None)
             self._fail(error)
+        return self._calls is not None
 
     # --- to keep it ---------------------------------------------------------------------------
 
     def _renew(self) -> None:
-        if self._claim is None or self._lease.lost:
+        if self._claim is None or self._lease.lost or self._is_over:
             return
-        sent = boottime()
-        if self._begun and sent + self._store.patience > self._heard.kill:
-            self._later(_RETRY, self._renew)  # no verb may hold up what the guard has to do
+        claim, sent = self._claim, boottime()
+        self._verbs.ask(
+            lambda: self._store.renew([claim]), lambda answers: self._renewed(answers, sent)
+        )
+
+    def _renewed(self, answers: list[str] | LifelineError, sent: float) -> None:
+        if self._is_over or self._lease.lost:
             return
-        try:
-            [answer] = self._store.renew([self._claim])
-        except StoreError as error:
+        if isinstance(answers, LifelineError):
             answer = UNKNOWN
-            self._say(protocol.STANDBY, f"the lease was not renewed: {error}")
+            self._say(protocol.STANDBY, f"the lease was not renewed: {answers}")
+        else:
+            [answer] = answers
         self._lease = self._lease.after(answer, sent)
         if answer == LOST or not self._lease.covers(boottime()):
             self._lose("the store says that it is lost" if answer == LOST else "it ran out")
@@ -198,7 +223,7 @@ class Keeper:
                 if not self._aftermath.is_running:
                     self._say(protocol.GO)
             elif kind == protocol.SEEN:
-                self._heard = self._heard.after("renewed", float(rest))
+                self._heard = self._heard.after(RENEWED, float(rest))
                 self._set_guard()
             elif kind == protocol.TOOK:
                 if self._calls:
@@ -218,7 +243,7 @@ class Keeper:
 
     def _end_job(self, why: str) -> None:
         """End what the runner has started, in the time that is left; then release."""
-        if self._aftermath.is_running:
+        if self._aftermath.is_running or self._is_over:
             return
         if self._guard:
             self._guard.cancel()
@@ -228,12 +253,17 @@ class Keeper:
 
     def _release(self, gone: bool) -> None:
         """The work is over. If not all of it is gone, or has not begun, the lease runs out."""
-        if self._claim and self._begun and gone:
-            try:
-                if self._store.release(self._claim) is False:
-                    self._say(protocol.STANDBY, "the lease had been lost before it was released")
-            except StoreError as error:
-                self._say(protocol.STANDBY, f"the lease runs out, it was not released: {error}")
+        claim = self._claim
+        if claim and self._begun and gone:
+            self._verbs.ask(lambda: self._store.release(claim), self._released)
+        else:
+            self._released(None)
+
+    def _released(self, answer: bool | LifelineError | None) -> None:
+        if answer is False:
+            self._say(protocol.STANDBY, "the lease had been lost before it was released")
+        elif isinstance(answer, LifelineError):
+            self._say(protocol.STANDBY, f"the lease runs out, it was not released: {answer}")
         self._say(protocol.RELEASED)
         self._leave()
 
@@ -244,11 +274,13 @@ class Keeper:
             self._next.cancel()
         self._next = self._loop.after(max(seconds, 0.0), call)
 
-    def _fail(self, error: LifelineError) -> NoReturn:
+    def _fail(self, error: LifelineError) -> None:
         self._say(protocol.FAILED, error.exit_code, str(error))
         self._leave()
 
-    def _leave(self) -> NoReturn:
+    def _leave(self) -> None:
+        """End, once the store has dealt with what it was asked before, or has had the time to."""
+        self._is_over = True
         self._ear.close()
-        self._store.close()
-        os._exit(0)
+        self._verbs.ask(self._store.close, lambda _: os._exit(0))
+        self._loop.after(_VERBS * self._store.patience, lambda: os._exit(0))

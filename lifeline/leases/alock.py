@@ -37,6 +37,7 @@ class AsyncLock(Turn):
     async def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take a slot; false if none is free, or none was within `timeout` seconds."""
         deadline = deadline_of(blocking, timeout)
+        self._after_fork()
         if not await self._take_turn(deadline, blocking):
             return False
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from .lease import Lease
 if TYPE_CHECKING:
     from .port import Claim
     from .shared import SharedStore
+
+
+_log = logging.getLogger("lifeline")
 
 
 class Holding:
@@ -158,6 +162,13 @@ class Holding:
 
 
 def _call(callbacks: list[Callable[[], object]]) -> None:
-    """Not in the keeper's thread: a callback that hangs would let every other lease expire."""
+    """Not in the keeper's thread, if there can be another: a callback that hangs would keep every
+    other loss from being told."""
     for callback in callbacks:
-        threading.Thread(target=callback, name="lifeline lost", daemon=True).start()
+        try:
+            threading.Thread(target=callback, name="lifeline lost", daemon=True).start()
+        except RuntimeError:  # a limit of tasks or memory, and this cannot wait for better times
+            try:
+                callback()
+            except Exception:
+                _log.exception("a callback for the loss of a lease failed")

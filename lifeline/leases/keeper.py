@@ -1,8 +1,9 @@
-"""The keeper of what a program holds in one store: one thread, whatever the number of leases.
+"""The keeper of what a program holds in one store: two threads, whatever the number of leases.
 
-All of them are renewed in one round trip. Each store has a thread of its own: one that hangs holds
-up no other's leases. It is a daemon: a program that ends lets go of what it holds when its leases
-run out, if it did not release them.
+One renews them all in one round trip. The other tells of those that are over, by the clock: it
+never waits for the store, or who works would hear of the end after somebody else has begun. Each
+store has threads of its own: one that hangs holds up no other's leases. They are daemons: a program
+that ends lets go of what it holds when its leases run out, if it did not release them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..clock import boottime
@@ -37,79 +39,50 @@ class Keeper:
         self._kept: dict[Holding, None] = {}  # a dict keeps their order
         self._retiring: dict[Holding, float] = {}
         self._again = 0.0  # not before: the last renewal had no answer
-        self._used = 0.0  # when the last one was added
-        self._changed = threading.Condition()
-        self._wakes = 0.0  # when the thread looks by itself; if that is past, it is about to
-        self._thread: threading.Thread | None = None
+        self._mutex = threading.Lock()
+        self._renewer = _Worker("lifeline", self._mutex, self._renewals, self._tend)
+        self._clock = _Worker("lifeline clock", self._mutex, self._ends, self._end_lost)
 
     def add(self, holding: Holding) -> None:
-        """Renew it from now on."""
-        with self._changed:
+        """Renew it from now on. Raises RuntimeError if that takes a thread and there can be none:
+        then it is not kept."""
+        with self._mutex:
+            self._renewer.be_there()
+            self._clock.be_there()
             self._kept[holding] = None
-            self._used = boottime()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
-                self._thread.start()
-            self._wake_by(holding.lease.renew)
+            self._renewer.wake_by(holding.lease.renew)
+            self._clock.wake_by(holding.lease.stop)
 
     def remove(self, holding: Holding) -> bool:
         """Renew it no more; false if it was not kept, or is not any more."""
-        with self._changed:
+        with self._mutex:
             return self._kept.pop(holding, self) is None
 
     def retire(self, holding: Holding, when: float) -> None:
         """Keep it until `when`, then release it: nobody may have it before."""
-        with self._changed:
+        with self._mutex:
             self._retiring[holding] = when
-            self._wake_by(when)
+            self._renewer.wake_by(when)
 
     def abandon_all(self) -> None:
         """In a forked child: its parent keeps them."""
         self._reset()
 
-    # --- the thread ---------------------------------------------------------------------------
+    # --- the thread that asks the store -------------------------------------------------------
 
-    def _run(self) -> None:
-        while self._await_turn():
-            self._tend(boottime())
-            self._end_retired(boottime())
-
-    def _await_turn(self) -> bool:
-        """Wait until something is due; false if there was nothing to keep for so long as to end."""
-        with self._changed:
-            while (due := min(self._dues(), default=self._used + _LINGER)) > (now := boottime()):
-                # As early as it was told, though that lease may be over: the next one's turn
-                # comes later, and need not wake it then.
-                self._wakes = min(due, self._wakes if self._wakes > now else math.inf)
-                self._changed.wait(self._wakes - now)
-            if not self._kept and not self._retiring:
-                self._thread = None
-            return self._thread is not None
-
-    def _wake_by(self, when: float) -> None:
-        """A thread that is woken for each lease costs more than the lease does."""
-        if when < self._wakes:
-            self._wakes = when
-            self._changed.notify()
-
-    def _dues(self) -> Iterable[float]:
+    def _renewals(self, now: float) -> Iterable[float]:
         yield from self._retiring.values()
         for holding in self._kept:
-            yield holding.lease.stop
-            yield max(holding.lease.renew, self._again)
+            if holding.lease.covers(now):
+                yield max(holding.lease.renew, self._again)
 
     def _tend(self, now: float) -> None:
-        """Renew what is kept, if any of it is due; drop what is lost."""
-        with self._changed:
-            kept = list(self._kept)
-        if all(holding.lease.due(now) == KEEP for holding in kept):
-            return
-        living = [each for each in kept if each.lease.covers(now)]
-        if living and self._again <= now:
+        """Renew what is kept, if any of it is due; release what has to wait for that."""
+        with self._mutex:
+            living = [holding for holding in self._kept if holding.lease.covers(now)]
+        if self._again <= now and any(each.lease.due(now) != KEEP for each in living):
             self._renew(living, now)
-        for holding in kept:
-            if not holding.lease.covers(boottime()) and self.remove(holding):
-                self._lose(holding)
+        self._end_retired(boottime())
 
     def _renew(self, living: list[Holding], sent: float) -> None:
         try:
@@ -117,28 +90,21 @@ class Keeper:
         except StoreError as error:
             _log.warning("leases were not renewed: %s", error)
             answers = [UNKNOWN] * len(living)
-        except Exception:  # a fault in a driver: the leases run out, and that is told
-            _log.exception("leases were not renewed")
-            answers = [UNKNOWN] * len(living)
-        with self._changed:
+        with self._mutex:
+            now = boottime()
             for holding, answer in zip(living, answers, strict=True):
-                if holding in self._kept:  # else it was released meanwhile: that is no loss
+                # Else it was released meanwhile, which is no loss, or it is over, which is final.
+                if holding in self._kept and holding.lease.covers(now):
                     holding.lease = holding.lease.after(answer, sent)
+            if LOST in answers:
+                self._clock.wake_by(now)
         if UNKNOWN in answers:
             self._again = boottime() + min(_RETRY, living[0].lease.terms.renew)
         else:
             self._again = 0.0
 
-    def _lose(self, holding: Holding) -> None:
-        """It is lost: final, even if the store would have renewed it in the next moment."""
-        holding.lease = holding.lease.after(LOST, 0.0)
-        _log.error("the lease of %a, slot %d, is lost", holding.name, holding.slot)
-        with self._changed:
-            self._retiring.pop(holding, None)
-        holding.tell_lost()
-
     def _end_retired(self, now: float) -> None:
-        with self._changed:
+        with self._mutex:
             over = [holding for holding, when in self._retiring.items() if when <= now]
             for holding in over:
                 del self._retiring[holding]
@@ -148,5 +114,84 @@ class Keeper:
                     self._store.release(holding.claim)
                 except StoreError as error:
                     _log.warning("a lease runs out instead of being released: %s", error)
-                except Exception:  # a fault in a driver: the other leases are to be kept
-                    _log.exception("a lease runs out instead of being released")
+
+    # --- the thread that looks at the clock ---------------------------------------------------
+
+    def _ends(self, now: float) -> Iterable[float]:
+        return (now if each.lease.lost else each.lease.stop for each in self._kept)
+
+    def _end_lost(self, now: float) -> None:
+        """Drop what is over, and tell. It is final, even if the store would have renewed it in the
+        next moment."""
+        with self._mutex:
+            over = [holding for holding in self._kept if not holding.lease.covers(now)]
+            for holding in over:
+                del self._kept[holding]
+                self._retiring.pop(holding, None)
+                holding.lease = holding.lease.after(LOST, 0.0)
+        for holding in over:
+            holding.tell_lost()
+        for holding in over:
+            _log.error("the lease of %a, slot %d, is lost", holding.name, holding.slot)
+
+
+class _Worker:
+    """A thread that is there while anything is due, and a little longer.
+
+    With the mutex held `dues(now)` says when that is; `work(now)` is called then, without it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mutex: threading.Lock,
+        dues: Callable[[float], Iterable[float]],
+        work: Callable[[float], None],
+    ) -> None:
+        self._name = name
+        self._dues = dues
+        self._work = work
+        self._changed = threading.Condition(mutex)
+        self._wakes = 0.0  # when the thread looks by itself; if that is past, it is about to
+        self._used = 0.0  # when it was needed last
+        self._thread: threading.Thread | None = None
+
+    def be_there(self) -> None:
+        """With the mutex held. Raises RuntimeError if no thread can be started."""
+        self._used = boottime()
+        if self._thread is None or not self._thread.is_alive():
+            self._wakes = 0.0
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def wake_by(self, when: float) -> None:
+        """With the mutex held. A thread that is woken for each lease costs more than the lease."""
+        if when < self._wakes:
+            self._wakes = when
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while self._await_turn():
+            try:
+                self._work(boottime())
+            except Exception:  # a fault in here is to cost one turn, not every lease to come
+                _log.exception("the keeper of leases failed, and goes on")
+                time.sleep(_RETRY)
+
+    def _await_turn(self) -> bool:
+        """Wait until something is due; false if nothing was for so long as to end."""
+        with self._changed:
+            while True:
+                now = boottime()
+                dues = list(self._dues(now))
+                due = min(dues, default=self._used + _LINGER)
+                if due <= now:
+                    break
+                # As early as it was told, though that lease may be over: the next one's turn
+                # comes later, and need not wake it then.
+                self._wakes = min(due, self._wakes if self._wakes > now else math.inf)
+                self._changed.wait(self._wakes - now)
+            if not dues:
+                self._thread = None
+            return bool(dues)

@@ -51,6 +51,12 @@ class Turn:
 
     def _begin(self) -> None:
         self._holding: Holding | None = None
+        self._pid = pid()
+
+    def _after_fork(self) -> None:
+        """A child begins with nothing: whoever had a turn at the fork is not in this process."""
+        if self._pid != pid():
+            self._begin()
 
     @property
     def lease(self) -> Holding | None:
@@ -87,12 +93,12 @@ class Lock(Turn):
     def _begin(self) -> None:
         super()._begin()
         self._turn = threading.Lock()  # of the threads that share this object
-        self._pid = pid()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take a slot; false if none is free, or none was within `timeout` seconds.
 
-        Raises StoreError if the store gives no answer and nobody waits, or says no.
+        Raises StoreError if the store gives no answer and nobody waits, or says no; LeaseLost if
+        the answer came so late that the lease was over by then, and nobody waits.
         """
         deadline = deadline_of(blocking, timeout)
         self._after_fork()
@@ -143,10 +149,6 @@ class Lock(Turn):
     def holders(self) -> list[Seen]:
         """Who holds a slot. Asks the store."""
         return self.store.holders(self.name)
-
-    def _after_fork(self) -> None:
-        if self._pid != pid():
-            self._begin()
 
     def leave(self, *, failed: bool) -> None:
         """Release at the end of the work; if that has `failed`, its own error says more."""

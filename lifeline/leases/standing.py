@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -14,6 +16,7 @@ from ..errors import LeaseLost, StoreError, StoreUnreachable
 from .candidate import Candidate
 from .holding import Holding
 from .lease import Lease
+from .named import new_owner
 from .port import Claim, Granted, Request, Taken, Wake
 from .shared import SharedStore
 
@@ -88,9 +91,12 @@ def standing(
                 delay = candidate.answered(answer, boottime(), chance())
                 if candidate.at_once:
                     continue
-            except (StoreUnreachable, LeaseLost):  # or lost again before work could begin
+            except (StoreUnreachable, LeaseLost) as error:  # or over before work could begin
                 if deadline is not None and boottime() >= deadline:
                     raise
+                if isinstance(error, LeaseLost):
+                    # Granted once more, it would be released with what was lost.
+                    candidate.owner = new_owner()
                 delay = candidate.failed(chance())
             if deadline is not None:
                 delay = min(delay, deadline - boottime())
@@ -124,8 +130,7 @@ def begin(
 ) -> Steps:
     """The holding for a grant, once work under it may begin; None if that is after `deadline`."""
     ready = boottime() + granted.wait
-    holding = Holding(store, claim_of(candidate, granted), Lease(candidate.terms, sent))
-    store.keeper.add(holding)
+    holding = _kept(store, candidate, granted, sent)
     has_begun = False
     try:
         while (left := ready - boottime()) > 0:
@@ -133,6 +138,8 @@ def begin(
                 return None
             yield Wait(left, None)
             holding.check()
+        # This process may have been stopped since it asked, for longer than the lease lasts.
+        holding.check()
         has_begun = True
     finally:
         if not has_begun:
@@ -144,9 +151,21 @@ def begin(
 def give_up(store: SharedStore, candidate: Candidate, granted: Granted, sent: float) -> None:
     """Release what was granted to one who does not want it any more, once somebody may begin."""
     ready = boottime() + granted.wait
+    store.keeper.retire(_kept(store, candidate, granted, sent), ready)
+
+
+def _kept(store: SharedStore, candidate: Candidate, granted: Granted, sent: float) -> Holding:
+    """The holding for a grant, renewed from now on. Raises RuntimeError if there can be no thread
+    for that."""
     holding = Holding(store, claim_of(candidate, granted), Lease(candidate.terms, sent))
-    store.keeper.add(holding)
-    store.keeper.retire(holding, ready)
+    try:
+        store.keeper.add(holding)
+    except BaseException:
+        if not granted.wait:  # else somebody may still work under it: it has to run out
+            with suppress(StoreError):
+                store.release(holding.claim)
+        raise
+    return holding
 
 
 def claim_of(candidate: Candidate, granted: Granted) -> Claim:
@@ -177,24 +196,33 @@ def let_go(holding: Holding) -> None:
 
 
 class Ear:
-    """Hears of releases, where the store tells; begins to listen when it is first asked to."""
+    """Hears of releases, where the store tells; begins to listen when it is first asked to.
+
+    One may be closed while another thread begins to listen.
+    """
 
     def __init__(self, store: Telling, name: str) -> None:
         self._store = store
         self._name = name
         self._wake: Wake | None = None
         self._mute = False  # this store never tells
+        self._is_closed = False
+        self._mutex = threading.Lock()
 
     def listen(self) -> bool:
         """True if it has begun to listen just now."""
         if self._wake or self._mute:
             return False
         try:
-            self._wake = self._store.watch(self._name)
+            wake = self._store.watch(self._name)
         except StoreError:
             return False  # the poll has to do, until the next time
-        self._mute = self._wake is None
-        return not self._mute
+        with self._mutex:
+            self._wake, self._mute = wake, wake is None
+            is_closed = self._is_closed
+        if is_closed:
+            self._drop()
+        return not self._mute and not is_closed
 
     def wait(self, seconds: float) -> None:
         """Wait for a release, or for `seconds`."""
@@ -214,15 +242,22 @@ class Ear:
             return False
         try:
             return self._wake.drain()
-        except StoreError:
-            self.close()  # it tells nothing any more: ask, and listen anew
+        except Exception:  # StoreError, or a fault in a driver
+            self._drop()  # it tells nothing any more: ask, and listen anew
             return True
 
     def close(self) -> None:
         """Listen no more."""
-        if self._wake:
-            self._wake.close()
-        self._wake = None
+        with self._mutex:
+            self._is_closed = True
+        self._drop()
+
+    def _drop(self) -> None:
+        with self._mutex:
+            wake, self._wake = self._wake, None
+        if wake:
+            with suppress(Exception):  # it is not needed any more
+                wake.close()
 
 
 def wait_for(fd: int | None, seconds: float) -> None:

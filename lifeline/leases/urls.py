@@ -55,14 +55,32 @@ def scheme_of(url: str) -> str:
     return scheme
 
 
+def check_account(url: str) -> str:
+    """The URL of a server, unless its password would be taken for something that may be shown.
+
+    Raises UsageError for an @ after the host: what stands before it belongs to an account, and was
+    cut off by a /, ? or # that should have been written as a code.
+    """
+    rest = url.partition("://")[2]
+    if "@" in rest[len(re.split("[/?#]", rest, maxsplit=1)[0]) :]:
+        raise UsageError(
+            "the lock URL has an @ after its host; write special characters of a user or a "
+            "password as codes: / as %2F, ? as %3F, # as %23, @ as %40"
+        )
+    return url
+
+
 def take_options(url: str, names: "frozenset[str]") -> "tuple[str, dict[str, str]]":
     """The URL without the query options called `names`, and those.
 
-    What is left in the query is the driver's. Raises UsageError if one is given twice.
+    What is left in the query is the driver's. Raises UsageError if one is given twice, or is not
+    UTF-8.
     """
     base, mark, query = url.partition("?")
     if not mark:
         return url, {}
+    if not _is_text(query):
+        raise UsageError("the lock URL: its options are not UTF-8")
     ours: dict[str, str] = {}
     rest = []
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -73,6 +91,11 @@ def take_options(url: str, names: "frozenset[str]") -> "tuple[str, dict[str, str
         else:
             ours[key] = value
     return (f"{base}?{urlencode(rest)}" if rest else base), ours
+
+
+def _is_text(word: str) -> bool:
+    """False if it came from bytes that are no UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def redact(url: str) -> str:

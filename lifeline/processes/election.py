@@ -4,15 +4,20 @@
 2. Look at every process (`look`), judge each (`twins.judge`), draw the conclusion
    (`twins.decide`).
 3. Only younger contenders were seen: each of them will see me, older, and stand down. Wait for
-   exactly those to go, or to be shown decided, at most `settle` seconds. Newcomers need no
-   waiting: they look after my flag was up. One that stays had decided before my flag went up.
+   exactly those to go, or to be shown decided, at most `settle` seconds from the last one that
+   went. Newcomers need no waiting: they look after my flag was up. One that stays had decided
+   before my flag went up.
 """
 
+import os
 import time
 
+from ..errors import CannotTell
 from . import records, twins
+from .identity import identify
 from .look import gather, needle, not_seen, question
-from .table import me
+from .places import ProcessPlace
+from .table import Unseen, me
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +27,21 @@ if TYPE_CHECKING:
 
 SETTLE = 10.0  # seconds; fifty starters on one loaded core need about five
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
+
+def check_flag(table: "Table", command: "Identity", remedy: str) -> None:
+    """Refuse to stand for election as `command` if others cannot recognise this process as that.
+
+    They would neither stand down for it nor be waited for. Raises CannotTell; `remedy` says what
+    would show it.
+    """
+    pid = os.getpid()
+    try:
+        shown = identify(table.command_line(pid) or (), ProcessPlace(table, pid))
+    except Unseen as error:
+        raise CannotTell(f"others cannot recognise this process: {error}") from None
+    if not shown.same_command(command):
+        raise CannotTell(f"others cannot recognise this process by its command line: {remedy}")
 
 
 def look(
@@ -68,6 +88,8 @@ def elect(
         pause = min(pause * 2, _LONGEST_PAUSE)
         pending = tuple(each.candidate.process for each in verdict.judged)
         verdict = look(table, state, command, settle=settle, only=pending)
+        if len(verdict.judged) < len(pending):
+            deadline = time.monotonic() + settle  # many leave one by one where the machine is busy
     return twins.Verdict(verdict.kind, verdict.judged, first.leftovers, verdict.holder)
 
 

@@ -1,7 +1,7 @@
 """Holds: an operator's "do not start this", with an optional end."""
 
 from ..clock import show_duration
-from ..errors import show
+from ..errors import show, show_words
 from . import lines
 from .identity import Identity
 from .records import identity_fields, identity_from, key
@@ -63,7 +63,21 @@ def sentence(hold: Hold, now: float) -> str:
     """What a starter says that meets this hold."""
     until = "" if hold.until is None else f" for another {show_duration(hold.until - now)}"
     reason = f" ({show(hold.reason)})" if hold.reason else ""
-    return f"held{until}{reason}; not started (`lifeline release` ends the hold)"
+    return f"held{until}{reason}; not started (`lifeline release {_typed(hold.identity)}` ends it)"
+
+
+def _typed(identity: Identity) -> str:
+    """The words after which another call means the same command, as one would type them."""
+    kind, *words = identity.words
+    if kind in _SPELLED:
+        where = identity.environment
+        words = [where + b"/bin/python" if where else b"python3", _SPELLED[kind], *words]
+    elif kind == b"invoke":
+        words = [b"invoke", b"-r", *words]
+    return show_words(words if kind == b"name" else [b"--", *words], 500)
+
+
+_SPELLED = {b"module": b"-m", b"code": b"-c"}
 
 
 def _decode(content: "bytes | None") -> "Hold | None":

@@ -51,6 +51,12 @@ _NODE = Options(
         *(b"--require", b"--import", b"--loader", b"--experimental-loader", b"--conditions"),
         *(b"--env-file", b"--env-file-if-exists", b"--title", b"--input-type", b"--icu-data-dir"),
         *(b"--unhandled-rejections", b"--dns-result-order", b"--disable-warning"),
+        *(b"--diagnostic-dir", b"--redirect-warnings", b"--openssl-config", b"--tls-cipher-list"),
+        *(b"--report-dir", b"--report-directory", b"--report-filename", b"--report-signal"),
+        *(b"--cpu-prof-dir", b"--cpu-prof-name", b"--heap-prof-dir", b"--heap-prof-name"),
+        *(b"--trace-event-categories", b"--trace-event-file-pattern", b"--heapsnapshot-signal"),
+        *(b"--inspect-port", b"--max-http-header-size", b"--secure-heap", b"--watch-path"),
+        *(b"--v8-pool-size", b"--disable-proto", b"--tls-keylog"),
     ),
     alone=(b"--eval", b"--print", b"--test", b"--run"),
     counted=(b"--env-file", b"--env-file-if-exists"),
@@ -135,7 +141,8 @@ def _counted(words: "Words", options: Options) -> "list[bytes]":
     found: list[bytes] = []
     for at, word in enumerate(words):
         if word.split(b"=")[0] in options.counted:
-            found += words[at : at + (1 if b"=" in word else 2)]
+            # `--option=value` and `--option value` are one.
+            found += word.split(b"=", 1) if b"=" in word else words[at : at + 2]
     return found
 
 

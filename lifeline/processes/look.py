@@ -12,11 +12,11 @@ import os
 from . import markers, records, twins
 from .identity import Identity, identify
 from .places import ProcessPlace
-from .table import Facts, Process, Unseen, lineage, me, visible
+from .table import Facts, Process, Unseen, lineage, me, snapshot, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from .identity import Words
     from .records import Record
@@ -94,31 +94,53 @@ def _candidate(
     )
 
 
-def left_behind(table: "Table", record: "records.Record") -> "dict[Process, str]":
+class Traces:
+    """What a run's processes are known by: the job, its session, the id in their environment.
+
+    `session` is the number of a session, 0 for none; `mark` is what the kernel calls it.
+    """
+
+    __slots__ = ("job", "mark", "run", "session")
+
+    def __init__(self, job: "Process | None", session: int, mark: bytes, run: bytes) -> None:
+        self.job = job
+        self.session = session
+        self.mark = mark
+        self.run = run
+
+
+def traces(record: "Record") -> Traces:
+    """What the run on record is known by: a session only if it was made for its job alone."""
+    session = record.session if record.own_session else 0
+    return Traces(record.job, session, record.mark, record.run)
+
+
+def left_behind(table: "Table", record: "Record") -> "dict[Process, str]":
     """What the dead run on record provably left, under whatever title: process and proof.
 
     Three things prove it: to be the recorded job, to be in the session that was made for it, to
     have been started with the run's id in the environment.
     """
-    session = record.session if record.own_session and _is_not_reused(table, record) else 0
     dead = f"the dead run (pid {record.process.pid})"
-    return of_run(table, record.job, session, record.run, dead)
+    return of_run(table, snapshot(table), traces(record), dead)
 
 
 def of_run(
-    table: "Table", job: "Process | None", session: int, run: bytes, called: str
+    table: "Table",
+    everybody: "list[Facts]",
+    of: Traces,
+    called: str,
+    known: "Collection[Process]" = (),
 ) -> "dict[Process, str]":
-    """Whatever belongs to a run: process and proof. `session` is 0 if it proves nothing."""
+    """Whatever of `everybody` belongs to a run, of which some are `known`: process and proof."""
     found: dict[Process, str] = {}
-    for pid in table.pids():
-        facts = visible(table, pid)
-        if facts is None or facts.is_dead:
-            continue
-        if facts.process == job:
+    members = in_session(table, everybody, of, known)
+    for facts in everybody:
+        if facts.process == of.job:
             found[facts.process] = f"the job of {called}"
-        elif session and facts.session == session:
+        elif facts.process in members:
             found[facts.process] = f"in the session that {called} made for its job"
-        elif run and table.variable(pid, RUN_ID) == run:
+        elif of.run and table.variable(facts.process.pid, RUN_ID) == of.run:
             found[facts.process] = f"started by {called}, by its environment"
     return found
 
@@ -126,10 +148,39 @@ def of_run(
 RUN_ID = b"LIFELINE_RUN"  # in the environment of all that a runner starts
 
 
-def _is_not_reused(table: "Table", record: "records.Record") -> bool:
-    """False if the session's number has gone to somebody else's session meanwhile."""
-    leader = visible(table, record.session)
-    return leader is None or leader.process == record.job
+def in_session(
+    table: "Table", everybody: "list[Facts]", of: Traces, known: "Collection[Process]" = ()
+) -> "set[Process]":
+    """Those of `everybody` who are in the session of a run; nobody if that may be another by now.
+
+    A session's number is given again once its leader is reaped and nobody is in it. Then a daemon
+    that forked twice looks just like what the run has left: its leader is gone, too, and it is
+    younger than the run. So somebody has to vouch for the number: the recorded job, as long as it
+    is not reaped, or a member of which something else tells that it is of the run. One of them is
+    enough, for while it is in there the number is not given again, and whoever is below it is of
+    the run as well. It vouches for what was looked at before it was.
+    """
+    members = {facts.process for facts in everybody if facts.session == of.session != 0}
+    leader = visible(table, of.session) if members else None
+    if leader is not None and leader.process == of.job:
+        return members
+    for process in members:
+        if _is_of(table, process, of, known):
+            facts = visible(table, process.pid)
+            if facts is not None and (facts.process, facts.session) == (process, of.session):
+                return members
+    return set()
+
+
+def _is_of(table: "Table", process: Process, of: Traces, known: "Collection[Process]") -> bool:
+    """True if a process in the session of a run's number is known to be of that run.
+
+    The kernel's name of the session tells so of programs that rewrite their title, too, and their
+    environment with it (setproctitle), whose parent has gone.
+    """
+    if process in known or (of.mark and table.session_mark(process.pid) == of.mark):
+        return True
+    return bool(of.run) and table.variable(process.pid, RUN_ID) == of.run
 
 
 def not_seen(
@@ -178,15 +229,17 @@ def question(
         here=here,
         left=left_behind(table, record) if record is not None and here and not alive else {},
         count_leftovers=count_leftovers,
-        session_used_again=record is not None and _used_again(table, record),
+        session_used_again=record is not None and here and not alive and _used_again(table, record),
     )
 
 
 def _used_again(table: "Table", record: "Record") -> bool:
-    """True if the process with the recorded session's id is younger than the run.
-
-    A session's id is its leader's pid, which is given again once nobody is in the session.
-    """
+    """True if those who are in a session of the recorded number are, or may be, another's."""
+    if record.own_session or record.mark:
+        everybody = snapshot(table)
+        of = Traces(record.job, record.session, record.mark, record.run)
+        is_empty = all(facts.session != record.session for facts in everybody)
+        return not is_empty and not in_session(table, everybody, of)
+    # A session that was not made for the run, and nothing but its number is known of it.
     leader = visible(table, record.session)
-    first = record.job or record.process
-    return leader is not None and leader.process.start > first.start
+    return leader is not None and leader.process.start > record.process.start

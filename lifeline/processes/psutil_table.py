@@ -123,6 +123,9 @@ class PsutilTable:
         found = _seen(lambda: psutil.Process(pid).environ().get(os.fsdecode(name)))
         return None if found is None else os.fsencode(found)
 
+    def session_mark(self, pid: int) -> bytes:
+        return b""  # Linux alone has one
+
     def is_alive(self, process: Process) -> bool:
         facts = visible(self, process.pid)
         return facts is not None and facts.process == process and not facts.is_dead

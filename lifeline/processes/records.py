@@ -33,8 +33,9 @@ class Record:
     work is in; `own_session` tells whether that session was made for it alone: then whatever is
     in it once `process` is dead was left over by it. `job` is the supervised process, `since`
     wall seconds, `how` one of RUN, EXEC, SCRIPT, TASK, `argv` the command as it was written.
-    `run` is the id in the environment of all that the job starts, `restarts` how often a runner
-    has started it again, `last_exit` the exit code of the run before.
+    `mark` is what the kernel calls that session (`Table.session_mark`): its number can be given
+    again. `run` is the id in the environment of all that the job starts, `restarts` how often a
+    runner has started it again, `last_exit` the exit code of the run before.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Record:
         "identity",
         "job",
         "last_exit",
+        "mark",
         "namespace",
         "own_session",
         "process",
@@ -66,6 +68,7 @@ class Record:
         since: float,
         argv: "Words",
         job: "Process | None" = None,
+        mark: bytes = b"",
         run: bytes = b"",
         restarts: int = 0,
         last_exit: "int | None" = None,
@@ -80,6 +83,7 @@ class Record:
         self.since = since
         self.argv = argv
         self.job = job
+        self.mark = mark
         self.run = run
         self.restarts = restarts
         self.last_exit = last_exit
@@ -137,6 +141,7 @@ def encode(record: Record) -> bytes:
         (b"process", b"%d %d" % (record.process.pid, record.process.start)),
         (b"job", b"%d %d" % (job.pid, job.start)),
         (b"session", b"%d %d" % (record.session, record.own_session)),
+        (b"mark", record.mark),
         (b"since", b"%.3f" % record.since),
         (b"how", record.how),
         (b"run", record.run),
@@ -169,7 +174,8 @@ def decode(content: bytes) -> "Record | None":
             since=float(fields[b"since"][0]),
             argv=tuple(fields.get(b"argv", ())),
             job=Process(job_pid, job_start) if job_pid else None,
-            # Not in the records of the first version, whose runners may go on over an upgrade.
+            # Not in the records of earlier versions, whose runners may go on over an upgrade.
+            mark=fields.get(b"mark", [b""])[0],
             run=fields.get(b"run", [b""])[0],
             restarts=int(fields.get(b"restarts", [b"0"])[0]),
             last_exit=int(fields[b"last_exit"][0]) if b"last_exit" in fields else None,
@@ -233,6 +239,7 @@ def write_own(
         since=since,
         argv=argv,
         job=job,
+        mark=table.session_mark(job.pid if job else mine.process.pid),
         run=run,
         restarts=restarts,
         last_exit=last_exit,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         def directory(self, pid: int) -> bytes: ...
         def variable(self, pid: int, name: bytes) -> "bytes | None": ...
         def executable(self, pid: int) -> "bytes | None": ...
+        def session_mark(self, pid: int) -> bytes: ...
         def is_alive(self, process: "Process") -> bool: ...
 
 
@@ -314,6 +315,17 @@ class LinuxTable:
                 return line[len(name) + 1 :]
         return None
 
+    def session_mark(self, pid: int) -> bytes:
+        """What the kernel calls the session of `pid`, and no other until the next boot.
+
+        That is its autogroup: made by setsid(2), inherited over fork and exec (sched(7)). Nothing
+        where the kernel has none (CONFIG_SCHED_AUTOGROUP) or it may not be seen.
+        """
+        try:
+            return _read(f"/proc/{pid}/autogroup").partition(b" ")[0]  # "/autogroup-25 nice 0"
+        except OSError:
+            return b""
+
     def is_alive(self, process: Process) -> bool:
         """True if that very process exists and is not a zombie."""
         facts = visible(self, process.pid)
@@ -363,6 +375,12 @@ def visible(table: "Table", pid: int) -> "Facts | None":
         return table.facts(pid)
     except Unseen:
         return None
+
+
+def snapshot(table: "Table") -> "list[Facts]":
+    """The facts of every process that is alive."""
+    found = (visible(table, pid) for pid in table.pids())
+    return [facts for facts in found if facts is not None and not facts.is_dead]
 
 
 def lineage(table: "Table", facts: Facts) -> "list[Process]":

@@ -17,7 +17,7 @@ from .table import Process, Unseen, lineage, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from .identity import Words
     from .table import Facts, Table
@@ -31,10 +31,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _KILLING_PAUSE = 0.002, 0.1, 0.01
 
 
 class Ended:
-    """One process that was ended: by TERM if it went by itself, else by KILL.
+    """One process that was ended: `signal` is the last that it got from here, TERM or KILL.
 
-    `gone` is False for one that did not even go after KILL (it hangs in the kernel) or that may
-    not be signalled; `reason` says which.
+    None if it got none: whoever was told, its runner or its parent, has seen to its end, and how
+    is not known here. `gone` is False for one that did not even go after KILL (it hangs in the
+    kernel) or that may not be signalled; `reason` says which.
     """
 
     __slots__ = ("command", "gone", "process", "reason", "signal")
@@ -42,7 +43,7 @@ class Ended:
     def __init__(self, process: Process, command: "Words") -> None:
         self.process = process
         self.command = command
-        self.signal = "TERM"
+        self.signal: str | None = None
         self.gone = True
         self.reason = ""
 
@@ -71,19 +72,18 @@ def send(table: "Table", process: Process, number: int) -> bool:
     return True
 
 
-def snapshot(table: "Table") -> "list[Facts]":
-    """The facts of every process that is alive."""
-    found = (visible(table, pid) for pid in table.pids())
-    return [facts for facts in found if facts is not None and not facts.is_dead]
+def descendants(everybody: "Collection[Facts]", roots: "Iterable[Process]") -> "list[Process]":
+    """Every process below `roots`, parents before children; the roots are not included.
 
-
-def descendants(everybody: "Iterable[Facts]", roots: "Iterable[Process]") -> "list[Process]":
-    """Every process below `roots`, parents before children; the roots are not included."""
+    Nobody is below a root that is gone: its pid may be somebody else's by now, whose children are
+    younger than the root as well.
+    """
+    alive = {facts.process for facts in everybody}
     children: dict[int, list[Process]] = {}
     for facts in everybody:
         children.setdefault(facts.parent, []).append(facts.process)
     found: list[Process] = []
-    pending = list(roots)
+    pending = [root for root in roots if root in alive]
     while pending:
         above = pending.pop(0)
         for child in children.get(above.pid, ()):
@@ -102,8 +102,8 @@ class Ending:
 
     * those in `told`, who have been told already, and with `aloof` everybody, until `tell` says
       that this was not enough;
-    * what is below a runner (those in `runners`, and what shows to be one) for as long as that is
-      there: it passes TERM on, in its own way;
+    * what is below a runner (those in `runners`, and what shows to be one), or below one of
+      `tellers`, for as long as that is there: it passes TERM on, in its own way;
     * `helpers` of those `runners`, and what these and they start from now on: they report the end,
       and once the runners have gone by themselves they are nobody's concern;
     * what somebody has started since he was told to end, for as long as he is there: a cleanup.
@@ -124,6 +124,7 @@ class Ending:
         before: "frozenset[Process]" = frozenset(),
         aloof: bool = False,
         runners: "frozenset[Process]" = frozenset(),
+        tellers: "frozenset[Process]" = frozenset(),
         helpers: "frozenset[Process]" = frozenset(),
     ) -> None:
         self._table = table
@@ -133,11 +134,12 @@ class Ending:
         self._before = before
         self._aloof = aloof
         self._reporting = runners
-        self._runners = set(runners)
+        self._tellers = {*runners, *tellers}
         self._helpers = set(helpers)
         self._last = {*runners, *helpers}
         self._kill_at = boottime() + grace
         self._ended: dict[Process, Ended] = {}
+        self._first: set[Process] | None = None  # who was there at the first step
         self._termed: set[Process] = set()
         self._halted: set[Process] = set()
         self.living: list[Process] = []
@@ -169,6 +171,8 @@ class Ending:
         fresh = [process for process in self.living if process not in self._ended]
         for process in fresh:  # all command lines first: the first signal may end several
             self._take_in(process, living)
+        if self._first is None:
+            self._first = set(fresh)
         if self._is_reported():
             self.living = [process for process in self.living if process not in self._helpers]
         doomed = [process for process in self.living if self._is_doomed(process)]
@@ -177,7 +181,8 @@ class Ending:
                 continue
             if not self._is_spared(process, living):
                 self._termed.add(process)
-                self._attempt(process, signal.SIGTERM)
+                if self._attempt(process, signal.SIGTERM):
+                    self._ended[process].signal = "TERM"
                 self._attempt(process, signal.SIGCONT)
             elif process in fresh:
                 self._attempt(process, signal.SIGCONT)
@@ -190,7 +195,7 @@ class Ending:
         words = shown(self._table, process)
         self._ended[process] = Ended(process, words)
         if _is_runner(self._table, process, words):
-            self._runners.add(process)
+            self._tellers.add(process)
         if self._is_new(process) and self._parent(process, living) in self._last:
             self._helpers.add(process)
             self._last.add(process)
@@ -212,8 +217,8 @@ class Ending:
             self._is_new(process) and self._parent(process, living)
         ):
             return True
-        facts = visible(self._table, process.pid) if self._runners else None
-        return facts is not None and not self._runners.isdisjoint(lineage(self._table, facts))
+        facts = visible(self._table, process.pid) if self._tellers else None
+        return facts is not None and not self._tellers.isdisjoint(lineage(self._table, facts))
 
     def _is_new(self, process: Process) -> bool:
         """True if a process started after TERM was sent."""
@@ -250,23 +255,27 @@ class Ending:
     def result(self) -> "list[Ended]":
         """One entry for each process that was there, in the order found.
 
-        Not for helpers of a runner that ended by themselves.
+        Not for helpers of a runner that ended by themselves, nor for what came later and went
+        again without a signal from here.
         """
         for process in self.living:
             entry = self._ended[process]
             entry.gone = False
             entry.reason = entry.reason or "hangs in the kernel and did not go after KILL"
+        first = (self._first or set()) - self._helpers
         return [
             entry
             for process, entry in self._ended.items()
-            if process not in self._helpers or entry.signal == "KILL" or not entry.gone
+            if process in first or entry.signal or not entry.gone
         ]
 
-    def _attempt(self, process: Process, number: int) -> None:
+    def _attempt(self, process: Process, number: int) -> bool:
+        """Send a signal; True if that very process got it."""
         try:
-            send(self._table, process, number)
+            return send(self._table, process, number)
         except PermissionError:
             self._ended[process].reason = "may not be signalled by this user"
+            return False
 
 
 def end(ending: Ending) -> "list[Ended]":

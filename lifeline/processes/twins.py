@@ -80,7 +80,7 @@ class Question:
     whether it was written in this boot and pid namespace, `left` what else the dead run provably
     left behind, with the proof. `now` and `settle` are in the table's
     unit of start times. `count_leftovers` makes leftovers twins (`--leftovers count`).
-    `session_used_again` tells that the recorded session's id belongs to a younger one by now.
+    `session_used_again` tells that a session of the recorded number may be another one by now.
     """
 
     def __init__(
@@ -201,8 +201,10 @@ def _as_leftover(proof: str, question: Question) -> "tuple[str, str]":
 def _left_over(candidate: Candidate, record: "Record", question: Question) -> "tuple[bool, str]":
     """Whether a candidate is proven to be left over from the dead run on record, and why (not)."""
     dead_run = f"the dead run (pid {record.process.pid})"
-    if candidate.facts.session != record.session or question.session_used_again:
+    if candidate.facts.session != record.session:
         return False, f"not in the session of {dead_run}"
+    if question.session_used_again:
+        return False, f"the number of its session was that of {dead_run}, and may be used again"
     if record.own_session:
         return True, f"in the session that {dead_run} made for its job"
     # The session may be a terminal's: other starters can be in it. None of them is an orphan

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import LifelineError
 
-_MOST = 65536  # characters of output that anybody reads
+_MOST = 65536  # bytes of output: more is no answer, and part of one is none either
 
 
 def run(
@@ -45,7 +45,9 @@ def run(
             raise
     if process.returncode:
         raise error(f"{name} failed with exit code {process.returncode}")
-    return out[:_MOST].decode("utf-8", "replace")
+    if len(out) > _MOST:
+        raise error(f"{name} printed more than {_MOST} bytes")
+    return out.decode("utf-8", "replace")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -81,7 +81,38 @@ def read(source: str) -> dict[str, Plan]:
     tables = document.data.get("scale")
     if not isinstance(tables, dict) or not tables:
         raise document.wrong(("scale",), "there is no [scale.NAME] table")
-    return {name: _plan(document, name, table) for name, table in tables.items()}
+    plans = {name: _plan(document, name, table) for name, table in tables.items()}
+    _refuse_two_scalers(document, plans)
+    return plans
+
+
+def _refuse_two_scalers(document: Document, plans: Mapping[str, Plan]) -> None:
+    """Of tables that set the same workers one at most may apply what it decides: each would take
+    the other's number for a change by hand, and undo it."""
+    found: dict[str, str] = {}
+    for name, plan in plans.items():
+        key = repr(plugins.sets(plan.table["target"]))
+        if plan.apply and (other := found.setdefault(key, name)) != name:
+            raise document.wrong(
+                ("scale", name, "target"),
+                f"[scale.{name}] sets the same workers as [scale.{other}]: "
+                "make one of both, with probes = [{ … }, { … }], or let only one apply",
+            )
+
+
+def problems(source: str) -> list[str]:
+    """A line for each mistake in the tables of a file.
+
+    Probes and targets are not made: what they need may be where the scaler runs only.
+    """
+    document = load(source)
+    found = []
+    for name, table in document.data.get("scale", {}).items():
+        try:
+            _plan(document, name, table)
+        except UsageError as error:
+            found.append(str(error))
+    return found
 
 
 def _plan(document: Document, name: str, table: object) -> Plan:

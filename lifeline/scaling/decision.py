@@ -23,7 +23,8 @@ class Decision:
 
     Both are None if it cannot be told how many there are: then nothing is written. `applied` is
     true if `desired` was written in this tick. `blocked` says that the target is left alone for
-    now although the numbers differ; `failed` that a probe or the target gave an error.
+    now although the numbers differ; `failed` that a probe or the target gave an error, or was not
+    asked for one that it gave before.
     """
 
     desired: int | None

@@ -84,6 +84,10 @@ class Memory:
         intent = self.intent if intent is None else intent
         return replace(self, refusals=self.refusals + 1, quiet_until=until, intent=intent)
 
+    def resting(self, now: float, seconds: float | None) -> Memory:
+        """The memory once the target asked to be left alone for so long, though it did not fail."""
+        return replace(self, quiet_until=now + seconds) if seconds else self
+
     def is_quiet(self, now: float) -> bool:
         """True while the target is to be left alone."""
         return self.quiet_until is not None and now < self.quiet_until

@@ -5,9 +5,9 @@ This is what a trace holds, so a replay goes through the same two functions as a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .decision import Decision, Pause
+from .decision import Decision, Pause, Reason
 from .memory import Memory
 from .pipeline import NOT_PAUSED, decide, longest
 from .policy import Policy
@@ -21,8 +21,8 @@ class Moment:
     """What was seen at `now` (wall seconds).
 
     `how` says where `actual` comes from: READ from the target; KNOWN from before, because the
-    target is left alone; UNREAD, and None, because of `error`, which may name `retry_after`
-    seconds. `refused` is False where the target was not even asked (a lease that ends).
+    target is left alone; UNREAD, and None, because of `error`. For `retry_after` seconds the target
+    asks to be left alone. `refused` is False where it was not even asked (a lease that ends).
     """
 
     now: float
@@ -38,7 +38,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a write: `applied`, or `error` with `retry_after`; neither if none was due."""
+    """What came of a write: `applied`, or `error`; neither if none was due. After both the target
+    may ask to be left alone for `retry_after` seconds."""
 
     applied: bool = False
     error: str = ""
@@ -60,7 +61,11 @@ def judge(moment: Moment, memory: Memory, policy: Policy) -> tuple[Decision, Mem
     if moment.how == UNREAD and moment.refused:
         memory = memory.after_refusal(moment.now, policy.every, moment.retry_after, None)
     elif moment.how == READ:
-        memory = memory.after_answer(decision.differs)
+        memory = memory.after_answer(decision.differs).resting(moment.now, moment.retry_after)
+    elif moment.how == KNOWN:
+        # Nothing was seen of the fleet: whoever asks must not hear that all is well.
+        told = Reason("target", None, f"{moment.error}: {decision.actual} as last seen")
+        decision = replace(decision, reasons=(*decision.reasons, told), failed=True)
     return decision, memory
 
 
@@ -72,7 +77,8 @@ def settle(
         return memory
     if outcome.applied:
         keep = longest(policy)
-        return memory.after_write(now, decision.actual, decision.desired, longest=keep)
+        memory = memory.after_write(now, decision.actual, decision.desired, longest=keep)
+        return memory.resting(now, outcome.retry_after)
     if outcome.error:
         return memory.after_refusal(now, policy.every, outcome.retry_after, decision.desired)
     return memory

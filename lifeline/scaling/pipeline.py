@@ -47,6 +47,7 @@ def decide(
         reasons.append(Reason("target", None, unread or "cannot be read, so nothing is written"))
         return Decision(None, None, False, tuple(reasons), failed=True), replace(memory, at=now)
     view = look(policy, readings, actual, busy, memory, now, paused)
+    view = replace(view, memory=_seeded(view))
     value, held, view, from_rules = _ask_rules(view)
     reasons += from_rules
     if value is None:
@@ -70,11 +71,15 @@ def longest(policy: Policy) -> float:
 
 
 def _ask_rules(view: View) -> tuple[int | None, dict[str, int], View, list[Reason]]:
-    """The most that any rule asks for, raw and with hysteresis; None if none can answer."""
+    """The most that any rule asks for, raw and with hysteresis; None if none can answer.
+
+    What is known while a probe fails is the least that there is to do: it may raise what was
+    recommended and where rules stand, and lowers neither.
+    """
     raw: list[tuple[int, str]] = []
     kept: dict[str, int] = {}
     unknown: list[str] = []
-    for at, sample in enumerate(view.samples):
+    for at, sample in view.samples.items():
         for number, rule in enumerate(view.policy.rules):
             if not can_judge(rule, sample):
                 unknown.append("the probe does not tell how long the oldest job waits")
@@ -89,22 +94,37 @@ def _ask_rules(view: View) -> tuple[int | None, dict[str, int], View, list[Reaso
     most, why = max(raw, key=lambda each: each[0])
     value = max(kept.values())
     text = "no step to hold" if value == most else "load is only just below its step"
+    stood = view.memory.history[-1][1]
+    if view.failures and value < stood:
+        value, text = stood, "not less than before, while a probe fails"
+    if view.failures:
+        kept = {key: max(each, view.memory.held.get(key, 0)) for key, each in kept.items()}
     return value, kept, view, [Reason("rules", most, why), Reason("hysteresis", value, text)]
 
 
-def _remember(view: View, held: dict[str, int], recommended: int) -> Memory:
-    """The past with this tick in it.
+def _seeded(view: View) -> Memory:
+    """The past, where it has to begin anew: with the workers that there are.
 
-    A first tick begins with the workers there are, or a restart would drop the fleet; so does one
-    that finds another number than it left, for somebody has meant that.
+    At a first tick, or a restart would drop the fleet; and where there is another number than was
+    left, for somebody has meant that.
     """
-    memory, policy, now = view.memory, view.policy, view.now
-    start = now - max(policy.up_window, policy.down_window)
-    history = list(memory.history)
-    if not history or (memory.actual is not None and memory.actual != view.actual):
-        history.append((now, view.actual))
-    history.append((now, recommended))
+    memory = view.memory
+    if memory.history and memory.actual in (None, view.actual):
+        return memory
+    return replace(memory, history=(*memory.history, (view.now, view.actual)))
+
+
+def _recommended(view: View, workers: int) -> tuple[tuple[float, int], ...]:
+    """The history with a recommendation of now; what no window reaches any more is left out."""
+    start = view.now - max(view.policy.up_window, view.policy.down_window)
+    history = (*view.memory.history, (view.now, workers))
     outside = sum(1 for time, _ in history if time <= start)
+    return history[max(0, outside - 1) :]
+
+
+def _remember(view: View, held: dict[str, int], recommended: int) -> Memory:
+    """The past with this tick in it."""
+    memory, now = view.memory, view.now
     idle = None
     if not view.has_work and not view.failures:
         idle = now if memory.idle_since is None else memory.idle_since
@@ -112,7 +132,7 @@ def _remember(view: View, held: dict[str, int], recommended: int) -> Memory:
         memory,
         at=now,
         actual=view.actual,
-        history=tuple(history[max(0, outside - 1) :]),
+        history=_recommended(view, recommended),
         held={**memory.held, **held},
         idle_since=idle,
         blind_since=None,
@@ -129,6 +149,10 @@ def _blind(view: View, reasons: list[Reason]) -> tuple[int, Memory]:
     if fallback and now - since >= fallback.after:
         value = max(view.actual, fallback.at_least)
         text = f"no answer for {show_duration(now - since)}: at least {fallback.at_least}"
+        if fallback.at_least > memory.history[-1][1]:
+            # So that whom it has started goes as others do, after the window: not with the first
+            # answer, to come again with the next failure.
+            memory = replace(memory, history=_recommended(view, fallback.at_least))
     reasons.append(Reason("failures", value, text))
     within, text = clamp(value, view)
     value = max(view.actual, within)  # never fewer, for want of an answer

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 
+from ..errors import show
 from .sample import Sample
 from .simulate import Point, Result
 from .trace import Entry
@@ -163,6 +164,11 @@ def _document(title: str, height: float, parts: Sequence[str]) -> str:
         f'<text class="name" x="60" y="18">{escape(title)}</text>{"".join(parts)}'
         f'<text class="time" x="{_WIDTH / 2}" y="{height - 8:.0f}">{NOTE}</text></svg>\n'
     )
+
+
+def escape(text: str) -> str:
+    """`text` for XML, which has no place for control characters."""
+    return escape_html(show(text.encode("utf-8", "surrogateescape")))
 
 
 def _cycle(count: int) -> list[str]:

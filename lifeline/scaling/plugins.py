@@ -11,6 +11,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any
 
 from ..errors import LifelineError, UsageError
@@ -51,6 +52,19 @@ def find(role: str, kind: object) -> Make:
     return maker
 
 
+def sets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a target's options says which workers it sets. Of another package's kind, all of it.
+
+    A module of ours names those options in `SETS`, with their defaults.
+    """
+    kind = str(options["kind"])
+    module = _module(TARGET, kind)
+    names: Mapping[str, object] | None = getattr(module, "SETS", None)
+    if names is None:
+        return dict(options)
+    return {"kind": kind, **{name: options.get(name, usual) for name, usual in names.items()}}
+
+
 def kinds(role: str) -> list[str]:
     """The names that there are. Modules without `make` are what others share."""
     package = importlib.import_module(f".{_OURS[role]}", __package__)
@@ -60,12 +74,16 @@ def kinds(role: str) -> list[str]:
 
 
 def _ours(role: str, kind: str) -> Make | None:
+    maker: Make | None = getattr(_module(role, kind), "make", None)
+    return maker
+
+
+def _module(role: str, kind: str) -> ModuleType | None:
     name = kind.replace("-", "_")
     home = f"{__package__}.{_OURS[role]}.{name}"
     if not name.isidentifier() or not importlib.util.find_spec(home):
         return None
-    maker: Make | None = getattr(importlib.import_module(home), "make", None)
-    return maker
+    return importlib.import_module(home)
 
 
 def _theirs(role: str, kind: str) -> Make | None:

@@ -11,6 +11,7 @@ from .checking import BadOption
 from .reading_rules import rules_of
 from .rules import Rule
 
+LEAST = 0.01  # seconds from sample to sample: with fewer there is no time to do anything else
 MAX, SUM = "max", "sum"
 BUSY_COUNT, BUSY_ALL, BUSY_NONE = "count", "all", "none"
 
@@ -98,6 +99,13 @@ def _highest(rules: tuple[Rule, ...], least: int) -> int:
     return max(least, *(ceiling for ceiling in ceilings if ceiling is not None))
 
 
+def _interval(name: str, value: object) -> float:
+    found = checking.some_seconds(name, value)
+    if found < LEAST:
+        raise BadOption((name,), f"{name} = {value!r:.40} is less than {LEAST * 1000:.0f}ms")
+    return found
+
+
 def _rate(name: str, value: object) -> Rate:
     """`4/1m` or `50%/15s`."""
     words = value.split("/") if isinstance(value, str) else []
@@ -132,7 +140,7 @@ def _protection(name: str, value: object) -> str:
 _CONVERT: dict[str, Callable[[str, object], object]] = {
     "min": checking.count,
     "max": checking.count,
-    "every": checking.some_seconds,
+    "every": _interval,
     "timeout": checking.some_seconds,
     "combine": checking.one_of(MAX, SUM),
     "up_window": checking.seconds,

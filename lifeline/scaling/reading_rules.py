@@ -62,11 +62,15 @@ def _rung(kind: str, each: Mapping[str, Any], path: Path) -> Rung:
         raise BadOption(path, f"{kind} = {each[kind]} needs dynos or workers, one of the two")
     name = "workers" if "workers" in each else "dynos"
     workers = checking.count(name, each[name], path)
-    below = threshold * SLACK if kind == "latency" else float(round_up(threshold * SLACK))
+    below = threshold * SLACK
+    if kind == "at_least" and round_up(below) <= threshold:
+        below = float(round_up(below))  # jobs are whole
     if "until_below" in each:
         below = read("until_below", each["until_below"], path)
     if below > threshold:
         raise BadOption((*path, "until_below"), f"until_below = {below:g} is above {kind}")
+    if below == 0 < threshold:
+        raise BadOption((*path, "until_below"), "until_below = 0: no load is below that")
     return Rung(threshold, workers, below)
 
 

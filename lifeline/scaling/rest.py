@@ -13,9 +13,10 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from ..clock import wall
 from ..errors import UsageError, show
 from .bounded import Deadline
 from .errors import TargetError
+from .whole import whole
 
 _LARGEST = 16 << 20  # bytes of an answer
 _LONGEST_PAUSE = 3600.0  # seconds: more in a Retry-After is an error of the platform
@@ -62,8 +64,8 @@ class Client:
         self.name = name
         self._token = token
         self._headers = {"User-Agent": "lifeline", "Connection": "close", **(headers or {})}
-        self._host, self._port, self._path, secure = _place(url)
-        self._context = _trusting(ca) if secure else None
+        host, port, self._path, secure = _place(url)
+        self._host = Host(host, port, _trusting(ca) if secure else None)
         self.answer_headers: Message = Message()  # of the last answer
 
     def call(
@@ -83,9 +85,11 @@ class Client:
             headers["Content-Type"] = content_type
         deadline.left_for(f"{self.name}: the call")
         try:
-            status, raw = self._exchange(deadline, method, self._path + path, content, headers)
+            status, self.answer_headers, raw = exchange(
+                self._host, deadline, method, self._path + path, content, headers
+            )
         except (OSError, HTTPException, ValueError) as error:
-            raise TargetError(f"{self.name}: {_reason(error, deadline.seconds)}") from None
+            raise TargetError(f"{self.name}: {reason(error, deadline.seconds)}") from None
         data = _json(raw.replace(token.encode(), b"..."))
         if 200 <= status < 300:
             if data is None:
@@ -95,28 +99,42 @@ class Client:
         pause = retry_after(self.answer_headers.get("Retry-After"))
         raise Refused(message, status, data, pause)
 
-    def _exchange(
-        self,
-        deadline: Deadline,
-        method: str,
-        path: str,
-        content: bytes | None,
-        headers: Mapping[str, str],
-    ) -> tuple[int, bytes]:
-        sock = _connect(self._host, self._port, deadline)
-        try:
-            connection = HTTPConnection(self._host, self._port)
-            if self._context:
-                sock.settimeout(deadline.left())
-                sock = self._context.wrap_socket(sock, server_hostname=self._host)
-                connection = HTTPSConnection(self._host, self._port, context=self._context)
-            connection.sock = _Wire(sock, deadline)
-            connection.request(method, path, content, dict(headers))
-            answer = connection.getresponse()
-            self.answer_headers = answer.headers
-            return answer.status, _whole(answer)
-        finally:
-            sock.close()
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where requests go; with a `context` over TLS."""
+
+    name: str
+    port: int
+    context: ssl.SSLContext | None
+
+
+def exchange(
+    host: Host,
+    deadline: Deadline,
+    method: str,
+    path: str,
+    content: bytes | None,
+    headers: Mapping[str, str],
+) -> tuple[int, Message, bytes]:
+    """The status, headers and body of the answer to one request.
+
+    Raises OSError (TimeoutError after the deadline), HTTPException or ValueError; `reason` makes
+    words of them.
+    """
+    sock = _connect(host.name, host.port, deadline)
+    try:
+        connection = HTTPConnection(host.name, host.port)
+        if host.context:
+            sock.settimeout(deadline.left())
+            sock = host.context.wrap_socket(sock, server_hostname=host.name)
+            connection = HTTPSConnection(host.name, host.port, context=host.context)
+        connection.sock = _Wire(sock, deadline)
+        connection.request(method, path, content, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.headers, whole(answer, _LARGEST)
+    finally:
+        sock.close()
 
 
 class _Wire:
@@ -165,13 +183,6 @@ def _connect(host: str, port: int, deadline: Deadline) -> socket.socket:
     raise failed or OSError("no address")
 
 
-def _whole(answer: HTTPResponse) -> bytes:
-    content = answer.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ValueError("too long")
-    return content
-
-
 def _json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
@@ -214,7 +225,7 @@ def _text(message: object) -> str:
     return " ".join(message.split()) if isinstance(message, str) else ""
 
 
-def _reason(error: Exception, seconds: float) -> str:
+def reason(error: Exception, seconds: float) -> str:
     """Why there is no answer, in words that cannot hold anything secret."""
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:g} s"

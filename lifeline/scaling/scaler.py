@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from .. import clock as clocks
-from ..errors import StateUnusable, UsageError
+from ..clock import show_duration
+from ..errors import LeaseLost, StateUnusable, UsageError
 from ..options import check_name
 from . import given
 from .asking import Asker, Probe, reason_of
@@ -19,15 +20,17 @@ from .pipeline import NOT_PAUSED
 from .policy import policy_of
 from .state import ScalerState
 
-PATIENCE = 10.0  # seconds that one call to a target may take
+PATIENCE = 10.0  # seconds that one call to a target may take which says nothing of its own
 _TOO_LITTLE = 2.0  # seconds of a lease: no call is begun with less
 
 
 class Target(Protocol):
     """What sets how many workers run.
 
-    It may also have `busy() -> int`, how many workers are at work, and `timeout`, which is set to
-    the number of seconds that a call may take before each one. It raises TargetError.
+    It may also have `busy() -> int`, how many workers are at work; `timeout`, the number of seconds
+    that a call may take, which is set before each one: never to more than it was; `tend()`, what is
+    to be done at each tick that may change something, whatever the number; and `rest`, for how many
+    seconds it asks to be left alone from now on although all went well. It raises TargetError.
     """
 
     def read(self) -> int:
@@ -89,6 +92,7 @@ class Scaler:
         self.name = None if name is None else check_name(name)
         self.apply = apply
         self.target = _checked_target(target)
+        self._patience = _patience_of(target)
         self._probes = _checked_probes(probe)
         self._asker = Asker(self._probes, self.policy.timeout)
         self._lease = lease
@@ -135,10 +139,11 @@ class Scaler:
         pause = self._state.pause(now) if self._state else NOT_PAUSED
         moment = Moment(now, readings, None, paused=pause)
         if memory.is_quiet(now):
-            error = "the target is left alone for now"
+            left = show_duration((memory.quiet_until or now) - now)
+            error = f"left alone for another {left}"
             if memory.actual is None:
                 return replace(moment, how=UNREAD, error=error)
-            return replace(moment, how=KNOWN, actual=memory.actual)
+            return replace(moment, how=KNOWN, actual=memory.actual, error=error)
         return self._read(moment)
 
     def _read(self, moment: Moment) -> Moment:
@@ -157,24 +162,41 @@ class Scaler:
                     retry_after=_pause_of(failed),
                     refused=True,
                 )
-        return replace(moment, how=READ, actual=found[0], busy=found[1] if found[1:] else None)
+        return replace(
+            moment,
+            how=READ,
+            actual=found[0],
+            busy=found[1] if found[1:] else None,
+            retry_after=self._rest(),
+        )
 
     # --- writing ------------------------------------------------------------------------------
 
     def _write(self, decision: Decision) -> Outcome:
-        if not self.apply or not decision.differs or decision.blocked or decision.desired is None:
-            return Outcome()
-        if not self._may_call():
+        if not self.apply or decision.blocked or decision.desired is None:
             return Outcome()
         try:
+            if tend := getattr(self.target, "tend", None):
+                if not self._may_call():
+                    return Outcome()
+                tend()
+            if not decision.differs or not self._may_call():
+                return Outcome()
             self.target.write(decision.desired)
+        except LeaseLost:
+            raise
         except Exception as error:
             return Outcome(error=reason_of(error), retry_after=_pause_of(error))
-        return Outcome(applied=True)
+        return Outcome(applied=True, retry_after=self._rest())
+
+    def _rest(self) -> float | None:
+        """For how many seconds the target asks to be left alone after a call that went well."""
+        rest = getattr(self.target, "rest", None)
+        return float(rest) if rest and isinstance(rest, (int, float)) else None
 
     def _may_call(self) -> bool:
         """Ask the lease, and bound the next call by what is left of it."""
-        patience = PATIENCE
+        patience = self._patience
         if self._lease:
             self._lease.check()
             left = self._lease.left()
@@ -222,6 +244,13 @@ def _with(decision: Decision, outcome: Outcome, apply: bool) -> Decision:
         reason = Reason("dry run", None, "nothing is written: apply = true would do it")
         return replace(decision, reasons=(*decision.reasons, reason))
     return decision
+
+
+def _patience_of(target: Target) -> float:
+    """The target's own `timeout`, in seconds, where it has one that is one."""
+    own = getattr(target, "timeout", None)
+    is_one = isinstance(own, (int, float)) and not isinstance(own, bool) and own > 0
+    return float(own) if is_one and own is not None else PATIENCE
 
 
 def _pause_of(error: Exception) -> float | None:

@@ -16,6 +16,7 @@ from ..errors import StateUnusable
 from ..processes.state import SCALING, State
 from .decision import Pause
 from .memory import Memory, from_json, to_json
+from .pipeline import NOT_PAUSED
 
 _MEMORY, _PAUSE = b".memory", b".pause"
 
@@ -38,7 +39,12 @@ class ScalerState:
         self._write(_MEMORY, {"name": self.name, "of_fleet": of_fleet, **to_json(memory)})
 
     def pause(self, now: float) -> Pause:
-        """What is paused at `now` (wall seconds)."""
+        """What is paused at `now` (wall seconds).
+
+        Somebody wanted something to stay as it is: if it cannot be told what, that is all.
+        """
+        if not self._has(_PAUSE):
+            return NOT_PAUSED
         data = self._read(_PAUSE) or {}
         return Pause(_until(data.get("up"), now), _until(data.get("down"), now))
 
@@ -74,6 +80,10 @@ class ScalerState:
             return None
         return fd
 
+    def _has(self, kind: bytes) -> bool:
+        name = self._file.encode() + kind
+        return self._state.check() and self._state.read(SCALING, name) is not None
+
     def _read(self, kind: bytes) -> dict[str, Any] | None:
         if not self._state.check():
             return None
@@ -91,11 +101,9 @@ class ScalerState:
 
 def _until(value: object, now: float) -> float:
     """Wall seconds until which it is paused: 0 if it is not, infinity for "until resumed"."""
-    if value == "forever":
-        return math.inf
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > now:
-        return float(value)
-    return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        return math.inf  # "forever", or nothing that can be understood
+    return float(value) if value > now else 0.0
 
 
 def _shown(value: float) -> str | float:

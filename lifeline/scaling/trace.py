@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, show
 from .checking import MOST
 from .decision import Decision, Pause
 from .errors import ProbeError
@@ -21,6 +21,8 @@ from .moment import KNOWN, READ, UNREAD, Moment, Outcome
 from .pipeline import NOT_PAUSED
 from .sample import Failure, Reading, Sample
 
+# What a line raises that is none.
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, ProbeError, RecursionError)
 _END = 1e13  # seconds: also milliseconds of our days, which are told as too many jobs
 _FACTS = ("busy", "future", "oldest_age", "exact")
 
@@ -59,7 +61,9 @@ def encode(
         line["how"] = moment.how
         line["target_error"] = moment.error
     if moment.refused:
-        line["refused"], line["retry_after"] = True, moment.retry_after
+        line["refused"] = True
+    if moment.retry_after is not None:
+        line["retry_after"] = moment.retry_after
     if moment.paused != NOT_PAUSED:
         line["paused"] = {side: _until(getattr(moment.paused, side)) for side in ("up", "down")}
     if decision is not None:
@@ -67,7 +71,9 @@ def encode(
     if outcome is not None and outcome.applied:
         line["applied"] = True
     if outcome is not None and outcome.error:
-        line["write_error"], line["write_retry_after"] = outcome.error, outcome.retry_after
+        line["write_error"] = outcome.error
+    if outcome is not None and outcome.retry_after is not None:
+        line["write_retry_after"] = outcome.retry_after
     if memory is not None:
         line["memory"] = to_json(memory)
     return line
@@ -76,13 +82,21 @@ def encode(
 def decode_all(lines: Iterable[str], source: str) -> list[Entry]:
     """All lines of a trace. Raises UsageError with the number of the first that is none."""
     found: list[Entry] = []
+    scalers: set[str] = set()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = decode(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, ProbeError) as error:
+            data = json.loads(line)
+            entry = decode(data)
+        except _NONSENSE as error:
             raise UsageError(f"{source}:{number}: no line of a trace ({_told(error)})") from None
+        scalers |= {str(data["scaler"])} if "scaler" in data else set()
+        if len(scalers) > 1:
+            raise UsageError(
+                f"{source}:{number}: a trace is of one scaler, this is of {_listed(scalers)}: "
+                "choose one (scale run --json --only NAME)"
+            )
         if found and entry.moment.now <= found[-1].moment.now:
             raise UsageError(f"{source}:{number}: t does not grow")
         found.append(entry)
@@ -168,4 +182,9 @@ def _from(value: object) -> float:
 
 
 def _told(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:120]
+    text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+    return show(text.encode("utf-8", "backslashreplace"), 120)
+
+
+def _listed(scalers: Iterable[str]) -> str:
+    return " and ".join(f"{each!a:.60}" for each in sorted(scalers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .decision import Pause
@@ -17,7 +17,7 @@ class View:
     """One moment. `memory` is that of the tick before, with this one's recommendation in it."""
 
     policy: Policy
-    samples: tuple[Sample, ...]  # those that rules are asked about
+    samples: Mapping[int, Sample]  # those that rules are asked about, by the place of their probe
     failures: tuple[str, ...]
     actual: int
     busy: int  # workers that are at work
@@ -27,7 +27,7 @@ class View:
 
     @property
     def ready(self) -> float:
-        return sum(sample.ready for sample in self.samples)
+        return sum(sample.ready for sample in self.samples.values())
 
     @property
     def has_work(self) -> bool:
@@ -36,7 +36,7 @@ class View:
 
     @property
     def exact(self) -> bool:
-        return all(sample.exact for sample in self.samples)
+        return all(sample.exact for sample in self.samples.values())
 
 
 def look(
@@ -49,11 +49,11 @@ def look(
     pause: Pause,
 ) -> View:
     """The view of a tick; `busy` is what the target itself knows of workers at work."""
-    samples = tuple(each for each in readings if isinstance(each, Sample))
+    samples = {at: each for at, each in enumerate(readings) if isinstance(each, Sample)}
     failures = tuple(each.reason for each in readings if isinstance(each, Failure))
     # Several probes of one fleet: what they see being worked on is worked on by different workers.
-    jobs = sum(sample.busy for sample in samples)
+    jobs = sum(sample.busy for sample in samples.values())
     at_work = max(math.ceil(jobs / policy.concurrency), busy or 0)
-    if policy.combine == SUM and len(samples) > 1:
-        samples = (total(samples),)
+    if policy.combine == SUM and samples:
+        samples = {0: total(tuple(samples.values()))}
     return View(policy, samples, failures, actual, at_work, memory, now, pause)

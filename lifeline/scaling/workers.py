@@ -11,7 +11,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from subprocess import DEVNULL, STDOUT, Popen
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from ..processes import lines, records, tree
 from ..processes.identity import Identity, named
 from ..processes.look import gather
 from ..processes.state import SCALING, State
-from ..processes.table import Process, Unseen, open_table
+from ..processes.table import Process, Unseen, open_table, snapshot
 from ..processes.twins import Candidate
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Crew:
 
     def _job_below(self, runner: Process) -> Process | None:
         """The job of a runner that could write no record: it leads a session of its own."""
-        everybody = tree.snapshot(self._table)
+        everybody = snapshot(self._table)
         leaders = {facts.process for facts in everybody if facts.session == facts.process.pid}
         below = (each for each in tree.descendants(everybody, [runner]) if each in leaders)
         return next(below, None)
@@ -103,7 +103,7 @@ class Crew:
 
     def with_children(self, workers: Iterable[Worker]) -> frozenset[int]:
         """The numbers of those whose job has a child process: one that forks for each job."""
-        parents = {facts.parent for facts in tree.snapshot(self._table)}
+        parents = {facts.parent for facts in snapshot(self._table)}
         return frozenset(each.number for each in workers if each.job and each.job.pid in parents)
 
     # --- told to finish -----------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Crew:
         now = clock.boottime()
         return {each: now - known[each.runner] for each in workers if each.runner in known}
 
-    def tell(self, workers: Sequence[Worker], number: int, before: dict[Worker, float]) -> None:
+    def tell(self, workers: Sequence[Worker], number: int, before: Mapping[Worker, float]) -> None:
         """Signal the job of each, which finishes what it does and ends; nobody twice.
 
         Only the job's main process: the runner would signal all that is below it, and so end the

@@ -25,7 +25,7 @@ else:
 
 
 class Job:
-    """A child that is forked and waits to be told to go.
+    """A child that is forked, leads a session, and waits to be told to go.
 
     `streams` are the descriptors for its standard output and error; `extra` is added to its
     environment; it inherits `descriptors`. If this process dies, it gets TERM.
@@ -63,6 +63,7 @@ class Job:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(wait_for_go)
         os.close(report)
+        os.read(self._failed, 1)  # its session is there, or it was killed meanwhile
 
     def process(self, table: "Table") -> "Process":
         """The waiting child, exactly."""
@@ -117,6 +118,7 @@ def _child(
     """The forked child: wait to be told, become the command, or report why that failed."""
     try:
         os.setsid()
+        os.write(report, b"s")
         die_with_parent(signal.SIGTERM)
         if os.read(go, 1) and os.getppid() == parent:
             for number, stream in enumerate(streams, 1):

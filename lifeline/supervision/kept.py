@@ -45,6 +45,7 @@ class Kept:
     def __init__(self, terms: "Terms", order: "dict[str, str]") -> None:
         self._order = order
         self.lease = Lease(terms, 0.0, lost=True)
+        self._is_granted = False
         self._told = False
         self._timer: Timer | None = None
         self._calls: Calls | None = None
@@ -66,24 +67,23 @@ class Kept:
 
         None if it was granted. Raises StoreFailed if the store is out of reach or says no.
         """
-        is_granted = False
         while not self._lines.ended:
             for line in self._lines.read():
                 kind, _, rest = line.partition(" ")
                 if kind == protocol.GRANTED:
-                    is_granted = True
                     self._take(*rest.split(" "))
                 elif kind == protocol.TAKEN:
                     self._reap()
                     return rest
                 else:
                     self._hear(kind, rest)
-            if is_granted:  # what came in the same breath is heard, too
+            if self._is_granted:  # what came in the same breath is heard, too
                 return None
         self._reap()
         raise StoreFailed("the keeper of the lease ended before it had one")
 
     def _take(self, slot: str, fence: str, owner: str, sent: str) -> None:
+        self._is_granted = True
         self.slot = int(slot)
         name, slots = self._order["name"], self._order["slots"]
         self.environment = environment(name, slot, slots, fence, owner)
@@ -93,9 +93,11 @@ class Kept:
     def _hear(self, kind: str, rest: str) -> None:
         if kind == protocol.FAILED:
             code, _, message = rest.partition(" ")
-            self._reap()
-            raise StoreFailed(message, int(code))
-        if kind == protocol.STANDBY:
+            if not self._is_granted:
+                self._reap()
+                raise StoreFailed(message, int(code))
+            self._lose(message)  # it ends, and a job may run: this process has to see to that
+        elif kind == protocol.STANDBY:
             complain(rest)
         elif kind == protocol.RENEWED:
             self.lease = self.lease.after(RENEWED, float(rest))
@@ -209,10 +211,13 @@ class Kept:
     def _say(self, *words: "str | int") -> None:
         try:
             os.write(self._to, protocol.encode(*words))
-        except BrokenPipeError:
-            pass  # its end is read from the other pipe
+        except OSError:
+            pass  # it is gone: its end is read from the other pipe
 
     def _reap(self) -> None:
         """The keeper ends by itself once it hears nothing more."""
-        os.close(self._to)
-        os.close(self._lines.fd)
+        for fd in (self._to, self._lines.fd):
+            if fd >= 0:
+                os.close(fd)
+        self._to = self._lines.fd = -1
+        self._lines.ended = True

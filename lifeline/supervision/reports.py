@@ -36,6 +36,7 @@ class Reports:
         self._hooks: set[int] = set()
         self._pings: set[int] = set()
         self.helpers: set[int] = set()
+        self.lease: dict[bytes, bytes] = {}  # what hooks see of it
         self.restarts = 0
         self.last_exit: int | None = None
 
@@ -161,7 +162,7 @@ class Reports:
         }
         added = {os.fsencode(key): os.fsencode(value) for key, value in facts.items()}
         try:
-            pid = _spawn_shell(command, {**dict(os.environb), **added}, given)
+            pid = _spawn_shell(command, {**dict(os.environb), **self.lease, **added}, given)
         except OSError as error:
             complain(f"a hook was not started: {error.strerror}")
             return 0

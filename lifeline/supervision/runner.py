@@ -88,6 +88,7 @@ class Runner:
         self._guards = Guards(self._loop, options, reports, self._end)
         self._calls: Calls | None = None
         if leased:
+            reports.lease = leased.environment
             leased.watch(self._loop, self._on_lost)
             if options.on_signal is not None or options.forward_signals:
                 from . import calls
@@ -101,6 +102,16 @@ class Runner:
         Raises CommandFailed if the command cannot be executed the first time, StateUnusable or
         OSError if it cannot be started then.
         """
+        try:
+            return self._run()
+        except BaseException:
+            # A fault in here. The keeper sees to the job, or, with nobody to see to the lease
+            # either, what is below this process gets TERM from the kernel: too little here.
+            if self._job and self._is_lost():
+                self._shutdown.kill_all()
+            raise
+
+    def _run(self) -> int:
         backoff = restarts.Backoff(*self._options.backoff)
         while True:
             began = clock.boottime()
@@ -273,13 +284,13 @@ class Runner:
         """Stop the job, then this process, until somebody continues it (`fg`)."""
         if self._job:
             # The job's process group is an orphaned one: TSTP does not stop it (POSIX, 2.4.3).
-            self._job.signal(signal.SIGSTOP)
+            self._shutdown.signal_group(signal.SIGSTOP)
         # Nor does it stop this process where nobody could continue it: no shell above, PID 1.
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         self._loop.catch(signal.SIGTSTP)
         if self._job:
-            self._job.signal(signal.SIGCONT)
+            self._shutdown.signal_group(signal.SIGCONT)
 
     def _reap(self) -> None:
         """Collect every child that has ended: the job, helpers, orphans that came here."""

@@ -8,7 +8,7 @@ import os
 
 from ..errors import complain
 from ..processes import tree
-from ..processes.table import me, visible
+from ..processes.table import me, snapshot, visible
 from .memory import children_of
 
 TYPE_CHECKING = False
@@ -62,9 +62,14 @@ class Shutdown:
         if self._job is None:
             return
         if not self._is_main_alone or number == signal.SIGCONT:  # which undoes a STOP to all
-            self._job.signal(number)
+            self.signal_group(number)
         elif not self._is_reaped:  # else its pid may be somebody else's by now
             self._job.signal_main(number)
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the job's process group in one stroke, if there still is one."""
+        if self._job and self._has_group(self._job.pid):
+            self._job.signal(number)
 
     def end(self, number: int) -> None:
         """Pass on what is to end the job; the rest of the tree gets TERM, or will get it."""
@@ -72,11 +77,11 @@ class Shutdown:
             self.signal(number)
             self._end_tree(aloof=True)
             return
-        before = frozenset(facts.process for facts in tree.snapshot(self._table))
+        before = frozenset(facts.process for facts in snapshot(self._table))
         since = self._table.now()
         self.signal(number)
         leader = self._job.pid if self._job else 0
-        group = (f.process for f in tree.snapshot(self._table) if f.group == leader)
+        group = (f.process for f in snapshot(self._table) if f.group == leader)
         # Any other can have heard nothing: somebody has started it since.
         told = frozenset(each for each in group if each in before or each.start < since)
         self._end_tree(told, since, before)
@@ -93,6 +98,12 @@ class Shutdown:
         if self._ending:
             self._ending.kill_now()
             self.step()
+
+    def kill_all(self) -> None:
+        """KILL what there is, without a grace."""
+        if self._ending is None:
+            self._end_tree()
+        self.kill_now()
 
     def kill_within(self, seconds: float) -> None:
         """Wait that long for them, at most."""
@@ -127,7 +138,7 @@ class Shutdown:
             self._next_step.cancel()
         ending.step()
         if ending.kill_in <= 0:
-            self._kill_group()
+            self.signal_group(signal.SIGKILL)  # nothing in it can fork its way out
         if ending.living or self.has_children():
             delay = max(ending.kill_in, _STEP_AFTER_KILL)
             self._next_step = self._loop.after(delay, self.step)
@@ -157,15 +168,20 @@ class Shutdown:
         )
         self.step()
 
-    def _kill_group(self) -> None:
-        """KILL the job's process group in one stroke: nothing in it can fork its way out."""
-        leader = visible(self._table, self._job.pid) if self._job else None
-        if self._job and (leader is None or leader.parent == os.getpid()):  # not a pid used again
-            self._job.signal(signal.SIGKILL)
+    def _has_group(self, leader: int) -> bool:
+        """True if the group of that number is the job's, and not somebody else's by now.
+
+        The number is given again once the leader is reaped, here, and nobody is in the group. A
+        group is within one session, so where one of it is below this process, all are of the job.
+        """
+        if not self._is_reaped:
+            return True
+        below = set(self._below())
+        return any(f.group == leader and f.process in below for f in snapshot(self._table))
 
     def _below(self) -> "list[Process]":
         """Everything below this process, but its own helpers."""
-        everybody = tree.snapshot(self._table)
+        everybody = snapshot(self._table)
         # Each helper leads a session of its own, and what it starts stays in there; one that was
         # forked in this moment is only about to make it.
         others = [f for f in everybody if not {f.session, f.process.pid} & self._helpers]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .. import clock, events
+from .. import events
 from ..clock import parse_duration
 from ..config import names
 from ..ending import end_running
-from ..processes import holds
+from ..holding import hold, holding, release
 from ..processes.identity import Identity
 from ..processes.state import State
 from ..processes.table import open_table
@@ -21,22 +21,16 @@ def act(action: str, row: Row) -> str:
     assert row.identity is not None
     state = State()
     if action == HOLD:
-        hold(state, row.identity)
+        hold(state, row.identity, None, _REASON)
         return f"held: {row.title}; what runs goes on running"
     if action == RELEASE:
-        if not (state.check() and holds.remove(state, row.identity)):
-            return f"was not held: {row.title}"
-        events.append(state, "release", row.identity)
-        return f"released: {row.title}"
+        released = release(state, row.identity)
+        return f"{'released' if released else 'was not held'}: {row.title}"
     if action == TERMINATE_AND_HOLD:
-        hold(state, row.identity)  # before looking, or a tick could start it in between
+        # Before looking, or a tick could start it in between.
+        with holding(state, row.identity, None, _REASON):
+            return _terminate(state, row, row.identity)
     return _terminate(state, row, row.identity)
-
-
-def hold(state: State, identity: Identity) -> None:
-    """Keep it from being started, until it is released."""
-    holds.write(state, holds.Hold(identity, clock.wall(), None, _REASON.encode()))
-    events.append(state, "hold", identity, reason=_REASON)
 
 
 def _terminate(state: State, row: Row, identity: Identity) -> str:

@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ..clock import show_duration
+from ..errors import printable
 from .model import CONFIRM, HELP, Model
 from .rows import ELSEWHERE, HELD, OFF, RUNNING, STANDBY, STOPPED, Row, View
 
@@ -26,17 +27,22 @@ _STYLES = {
     OFF: "dim",
     ELSEWHERE: "dim",
 }
-KEYS = "j k choose  h hold  r release  t terminate  ? help  q quit"
+# What a narrow or a low terminal cuts off is at the end: the way out and the keys come first, and
+# each key has a line that 20 columns hold.
+KEYS = "q quit  ? help  j k choose  h hold  r release  t terminate"
 HELP_LINES = (
-    "j, down    the next lifeline",
-    "k, up      the one before",
-    "h          hold it: it is not started until it is released",
-    "r          release it: the next tick starts it",
-    "t          terminate it: TERM, after the grace KILL",
-    "q, Ctrl-C  leave; what runs goes on running",
+    "q, Ctrl-C  leave",
+    "j, down    next one",
+    "k, up      one above",
+    "h          hold it",
+    "r          release",
+    "t          terminate",
     "",
-    "A lifeline that is terminated comes back with cron's next tick, unless it is held.",
+    "What is held is not started until it is released; the next tick starts it then.",
+    "Terminated is TERM, and KILL after the grace.",
+    "What is terminated comes back with cron's next tick, unless it is held.",
     "Those of other hosts are shown from the store of --lock, and cannot be changed from here.",
+    "What runs goes on running if you leave.",
 )
 
 
@@ -145,7 +151,8 @@ def _cells(texts: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cut(text: str, size: int) -> str:
-    """Exactly so many columns; what is cut off shows."""
+    """Exactly so many columns; what is cut off shows, and what a terminal would obey as well."""
+    text = printable(text)
     if cell_len(text) <= size:
         return set_cell_size(text, size)
     return set_cell_size(text, size - 1) + "…" if size > 0 else ""

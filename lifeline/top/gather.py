@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 
-from .. import clock, history
+from .. import clock
 from ..config import reading, schedule
 from ..config.nexttick import next_tick
 from ..config.reading import Config
 from ..errors import LifelineError, UsageError
-from ..events import paths
+from ..events import lasting_paths
+from ..history import Ends, ends
 from ..leases.port import Seen
 from ..overview import Running, overview
 from ..processes import holds
@@ -26,7 +27,7 @@ class Local:
     def __init__(self) -> None:
         self.state = State()
         self.host = socket.gethostname()
-        self._exits: tuple[object, dict[str, int]] = (None, {})
+        self._exits: tuple[object, Ends] = (None, Ends())
         self._config: tuple[object, Config | None] = (None, None)
 
     def look(self) -> Here:
@@ -38,7 +39,7 @@ class Local:
             overview(),
             holds.all_holds(self.state, now) if known else [],
             self._planned(now, notes),
-            self._last_exits() if known else {},
+            self._last_exits() if known else Ends(),
             now,
             tuple(notes),
         )
@@ -60,14 +61,10 @@ class Local:
             self._config = (seen, reading.read(path) if path else None)
         return self._config[1]
 
-    def _last_exits(self) -> dict[str, int]:
-        seen = [_stamp(path) for path in paths(self.state)]
+    def _last_exits(self) -> Ends:
+        seen = [_stamp(path) for path in lasting_paths(self.state)]
         if seen != self._exits[0]:
-            ends = [event for event in history.read(self.state) if event["event"] == "end"]
-            exits = {
-                str(event.get("name") or event.get("command")): event.get("code") for event in ends
-            }
-            self._exits = (seen, {k: v for k, v in exits.items() if isinstance(v, int)})
+            self._exits = (seen, ends(self.state))
         return self._exits[1]
 
 
@@ -79,7 +76,7 @@ class Here:
         running: list[Running],
         held: list[Hold],
         planned: list[Planned],
-        exits: dict[str, int],
+        exits: Ends,
         now: float,
         notes: tuple[str, ...],
     ) -> None:

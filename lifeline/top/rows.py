@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 from ..errors import show, show_words
+from ..history import Ends
 from ..lease_names import lease_name
 from ..leases.port import Seen
 from ..overview import Running
@@ -83,11 +84,11 @@ def rows(
     planned: list[Planned],
     leases: list[Seen],
     host: str,
-    exits: dict[str, int],
+    exits: Ends,
 ) -> tuple[Row, ...]:
     """A row for each lifeline that runs, is held, is planned here, or has a lease elsewhere.
 
-    `exits` are last exit codes by title. Sorted by title, those of this host first.
+    Sorted by title, those of this host first.
     """
     found = [_running(each) for each in running]
     found += [
@@ -129,16 +130,16 @@ def _has(found: list[Row], identity: Identity) -> bool:
     return any(row.identity and row.identity.same_command(identity) for row in found)
 
 
-def _completed(row: Row, held: list[Hold], planned: list[Planned], exits: dict[str, int]) -> Row:
+def _completed(row: Row, held: list[Hold], planned: list[Planned], exits: Ends) -> Row:
     assert row.identity is not None
     plan = next((p for p in planned if p.identity.same_command(row.identity)), None)
-    last = exits.get(title(row.identity)) if row.last_exit is None else row.last_exit
+    last = exits.code(row.identity, row.pid, row.since or 0.0)
     return replace(
         row,
         hold=next((h for h in held if h.identity.same_command(row.identity)), None),
         entry=plan.entry if plan else None,
         next_tick=plan.next_tick if plan else None,
-        last_exit=last,
+        last_exit=row.last_exit if last is None else last,
     )
 
 

@@ -8,7 +8,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from lifeline import lock
 from support.lifelines import LIFELINE, lifeline, run, tick
+from support.servers import files
 from support.stage import Stage, assert_one_line
 from support.waiting import eventually
 
@@ -31,12 +33,14 @@ WRONG_RUNS = [
     (("--", ""), "first word is empty"),
     (("JOB",), "write two dashes before the command"),
     (("--exec", "JOB"), "write two dashes before the command"),
-    (("--exce", "--", "JOB"), "did you mean --exec? (see lifeline run --help)"),
+    (("--exce", "--", "JOB"), "did you mean --exec? (see lifeline run --help-all)"),
     (("--exec=yes", "--", "JOB"), "--exec takes no value"),
     (("--on-running", "--", "JOB"), "--on-running needs a value"),
     (("--on-running=kill", "--", "JOB"), "skip, wait, replace, not 'kill'"),
     (("--leftovers=keep", "--", "JOB"), "end, count, not 'keep'"),
     (("--settle=5x", "--", "JOB"), "'5x' is not a duration: write 90, 10s"),
+    (("--settle=0", "--", "JOB"), "--settle has to be 1s or more"),
+    (("--settle", "999ms", "--", "JOB"), "--settle has to be 1s or more"),
     (("--settle=" + "9" * 400, "--", "JOB"), "longer than a hundred years"),
     (("--exit-code-if-running=256", "--", "JOB"), "a number from 0 to 255"),
     (("--exit-code-if-running=" + "9" * 5000, "--", "JOB"), "a number from 0 to 255"),
@@ -217,3 +221,38 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_escaped(stage: Stage) -> 
         assert ended.returncode in (0, 3), ended.stderr
         assert ended.stderr == ""
         assert "\\u65e5\\u672c" in ended.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["table", "json"])
+def test_what_others_put_into_a_store_is_not_obeyed(stage: Stage, words: tuple[str, ...]) -> None:
+    """A lease's name can be any text: `lock holders` shows what a terminal would act on."""
+    url = files.fresh()
+    with lock("a\x1b]0;owned\x07\nb\u202e", url):
+        told = lifeline(stage.spawn, "lock", "holders", "--lock", url, *words)
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert words or len(lines) == 2
+
+
+def test_a_working_directory_that_is_gone(stage: Stage) -> None:
+    """A relative path of an option means nothing there, and that is what is said."""
+    gone = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    words = run("--log", "x.log", "--", stage.sleeper())
+    ended = stage.spawn.run("sh", "-c", gone, "sh", *words)
+    assert ended.returncode == 75
+    assert_one_line(ended, "the working directory is gone, so relative paths mean nothing")
+    assert not stage.started.exists()
+
+
+def test_a_limit_of_open_files_that_is_too_low(stage: Stage) -> None:
+    """Whatever could not be opened first, the line says which limit it was."""
+    refused = 0
+    for limit in range(5, 12):
+        words = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *run("--", "true")]
+        ended = stage.spawn.run(*words)
+        if ended.stderr.startswith("lifeline: "):  # below that, Python itself does not start
+            refused += 1
+            assert ended.returncode == 75
+            assert_one_line(ended, "no more files can be opened", "ulimit -n")
+    assert refused

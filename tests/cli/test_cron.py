@@ -72,6 +72,22 @@ def test_install_and_remove_leave_the_rest_to_the_byte(
 
 
 @real
+def test_what_no_tick_would_have_is_told_of(stage: Stage, tabs: Crontabs) -> None:
+    """A lock of this environment is left out with a word, a state directory is whole or refused."""
+    config(stage)
+    done = tabs.lifeline("cron", "install", "--dry-run", env={"LIFELINE_LOCK": "redis://:x@h"})
+    assert done.returncode == 0
+    assert done.stderr == (
+        "lifeline: LIFELINE_LOCK is set here and will not be for cron: "
+        "write it into the lifeline's table\n"
+    )
+    assert "LOCK" not in done.stdout
+    done = tabs.lifeline("cron", "install", "--dry-run", env={"LIFELINE_STATE_DIR": "rel"})
+    assert done.returncode == 75
+    assert_one_line(done, "state directory rel is relative")
+
+
+@real
 def test_what_stands_below_the_block_stays_below_it(stage: Stage, tabs: Crontabs) -> None:
     """A block that is brought up to date stays where it is."""
     config(stage)

@@ -447,7 +447,7 @@ def test_top_gives_0(stage: Stage) -> None:
     terminal = ScreenTerminal(stage.spawn, LIFELINE, "top")
     terminal.wait_for("q quit")
     terminal.type("q")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert lifeline(stage.spawn, "top").returncode == 0
 
 
@@ -461,7 +461,19 @@ def test_a_signal_ends_a_verb_that_goes_on(stage: Stage, number: signal.Signals)
     serving.stderr.readline()
     for each in (terminal.process, serving):
         each.send_signal(number)
-        assert each.wait(120) == 128 + number
+    assert (terminal.ended(), serving.wait(120)) == (128 + number, 128 + number)
+
+
+@row("`metrics`", "1", "prometheus_client is not installed")
+def test_metrics_gives_1_without_its_library(stage: Stage) -> None:
+    """The line names the extra that brings it."""
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "from lifeline.__main__ import main; sys.exit(main(['metrics']))"
+    )
+    ended = stage.spawn.run(sys.executable, "-c", code)
+    assert ended.returncode == 1
+    assert_one_line(ended, "pip install lifeline-run[metrics]")
 
 
 @row("`metrics`", "75", "a part could not be read; the others are printed")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import datetime
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from lifeline.config.nexttick import next_tick
+from lifeline.exports.calendar import calendars
 from support.lifelines import LIFELINE, Work, lifeline
 from support.stage import Stage, assert_one_line
 from support.waiting import eventually
@@ -36,7 +40,7 @@ def export(stage: Stage, what: str, *words: str) -> str:
 def service(text: str) -> dict[str, list[str]]:
     """The settings of a unit's [Service], each with all its values."""
     found: dict[str, list[str]] = {}
-    section = text[text.index("[Service]") : text.index("[Install]")]
+    section = text[text.index("[Service]") :].partition("[Install]")[0]
     for line in section.splitlines()[1:]:
         if line:
             key, _, value = line.partition("=")
@@ -73,13 +77,108 @@ def test_a_unit_says_what_the_lifeline_says(stage: Stage) -> None:
 
 
 def test_what_a_tick_restarts_a_unit_restarts(stage: Stage) -> None:
-    """Without `restart` it is the next tick, a minute later at most; with a schedule, a timer."""
+    """Without `restart` it is the next tick, a minute later at most."""
     write(stage, 'command = "true"')
-    assert service(export(stage, "systemd", "mailer"))["Restart"] == ["always"]
-    write(stage, 'command = "true"\ncron = "0 3 * * *"')
     text = export(stage, "systemd", "mailer")
+    assert service(text)["Restart"] == ["always"]
+    assert "[Install]" in text
+    done = lifeline(stage.spawn, "export", "systemd", "--timer", "mailer")
+    assert done.returncode == 2
+    assert_one_line(done, "mailer has no hours of its own")
+
+
+@pytest.mark.parametrize(
+    ("line", "restart"),
+    [
+        ("", "no"),
+        ('restart = "on-failure"', "on-failure"),
+        ('lock = "file:"\nrestart = "on-failure"', "no"),  # the runner inside does that
+    ],
+)
+def test_what_has_a_schedule_is_started_by_its_timer_alone(
+    stage: Stage, line: str, restart: str
+) -> None:
+    """Not by enabling it and not at boot: the unit has no [Install], and a timer has it instead."""
+    write(stage, 'command = "true"\ncron = "0 3 * * 1"\njitter = "30s"', line)
+    text = export(stage, "systemd", "mailer")
+    assert service(text)["Restart"] == [restart]
+    assert "[Install]" not in text
+    assert "enable --now mailer.timer\n" in text
+    assert "(0 3 * * 1): lifeline export systemd --timer mailer >mailer.timer\n" in text
+    assert "enable --now mailer.service" not in text
+    lines = export(stage, "systemd", "--timer", "mailer").splitlines()
+    assert lines[lines.index("[Timer]") + 1 :][:2] == [
+        "OnCalendar=Mon *-*-* 3:0:00",
+        "RandomizedDelaySec=30s",
+    ]
+    assert lines[-2:] == ["[Install]", "WantedBy=timers.target"]
+
+
+def test_what_runs_at_boot_needs_no_timer(stage: Stage) -> None:
+    """Nor is it started by enabling it."""
+    write(stage, 'command = "true"\ncron = "@reboot"')
+    text = export(stage, "systemd", "mailer")
+    assert "[Install]" in text
+    assert "enable mailer.service\n" in text
     assert service(text)["Restart"] == ["no"]
-    assert "its schedule (0 3 * * *) needs a NAME.timer" in text
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *("*/5 * * * *", "7-59/13 8-18 * * 1-5", "0 */6 * * *", "30 4 1,15 * *", "@daily"),
+        *("0 9 * 2 7", "0 0 13 * 5", "0 0 */2 * 5", "0 0 1-31 * 5", "0 0 29 2 *", "@monthly"),
+    ],
+)
+def test_a_timer_comes_when_cron_does(stage: Stage, fields: str) -> None:
+    """As systemd itself reckons, over the next ten times."""
+    now = datetime.datetime.now(datetime.timezone.utc).timestamp()
+    expected = [int(now)]
+    for _ in range(10):
+        expected.append(int(found) if (found := next_tick(fields, expected[-1])) else 0)
+    shown: set[int] = set()
+    for each in calendars(fields):
+        words = ["systemd-analyze", "calendar", "--iterations=10", f"--base-time=@{now:.0f}", each]
+        done = stage.spawn.run(*words, env={"TZ": "UTC"})
+        assert done.returncode == 0, done.stderr
+        for when in re.findall(r"(?:elapse|#\d+): \w+ (\S+ \S+) UTC", done.stdout):
+            moment = datetime.datetime.fromisoformat(f"{when}+00:00")
+            shown.add(int(moment.timestamp()))
+    assert sorted(shown)[:10] == expected[1:]
+
+
+def test_env_wins_over_env_file_there_too(stage: Stage) -> None:
+    """systemd would have it the other way round, so env(1) sets what both have."""
+    write(
+        stage,
+        'command = "/bin/true"\nenv = { A = "of $env", B = "b" }\nenv_file = "app.env"',
+    )
+    (stage.directory / "app.env").write_text("A=of file\nC=c\n")
+    found = service(export(stage, "systemd", "mailer"))
+    assert found["ExecStart"] == ['/usr/bin/env "A=of $$env" /bin/true']
+    assert found["Environment"][1:] == ["B=b"]
+
+
+@pytest.mark.parametrize(("what", "reader"), [("systemd", "systemd"), ("kubernetes", "kubectl")])
+def test_lines_that_only_lifeline_reads_are_told_of(stage: Stage, what: str, reader: str) -> None:
+    """An include and an export in an env_file: elsewhere they would go without a word."""
+    write(stage, 'command = "true"\nenv_file = "app.env"')
+    (stage.directory / "app.env").write_text("A=1\nexport B=2\n. other.env\n")
+    (stage.directory / "other.env").write_text("C=3\n")
+    file = stage.directory / "app.env"
+    told = f"{reader} reads no include and no export in an env_file: {file}:2, {file}:3\n"
+    assert told in export(stage, what, "mailer")
+
+
+@pytest.mark.parametrize("what", ["systemd", "supervisord", "kubernetes"])
+def test_what_only_this_environment_says_is_told_of(stage: Stage, what: str) -> None:
+    """The lock of LIFELINE_LOCK would be missing there."""
+    write(stage, 'command = "true"')
+    done = lifeline(stage.spawn, "export", what, "mailer", env={"LIFELINE_LOCK": "redis://:x@h"})
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"lifeline: LIFELINE_LOCK is set here and will not be for {what}")
+    assert ":x@" not in done.stderr
 
 
 def test_with_a_lock_lifeline_runs_inside(stage: Stage) -> None:
@@ -211,6 +310,32 @@ def test_a_lifeline_with_a_schedule_becomes_a_cron_job(stage: Stage) -> None:
     assert job["template"]["spec"]["restartPolicy"] == "Never"
 
 
+@pytest.mark.parametrize(
+    ("restart", "kind", "policy"),
+    [
+        ("never", "CronJob", "Never"),
+        ("on-failure", "CronJob", "OnFailure"),
+        ("always", "Deployment", "Always"),  # then cron only looks after it more seldom
+    ],
+)
+def test_a_schedule_is_kept_whatever_is_started_again(
+    stage: Stage, restart: str, kind: str, policy: str
+) -> None:
+    """And what is said of it fits what it has become."""
+    write(stage, f'command = "true"\nevery = "5m"\nrestart = "{restart}"')
+    text = export(stage, "kubernetes", "mailer")
+    found = yaml.safe_load(text)
+    assert found["kind"] == kind
+    spec = found["spec"]
+    if kind == "CronJob":
+        assert spec["schedule"] == "*/5 * * * *"
+        spec = spec["jobTemplate"]["spec"]
+        assert (spec["backoffLimit"] > 0) == (policy == "OnFailure")  # of itself it gives up
+    assert spec["template"]["spec"]["restartPolicy"] == policy
+    assert ("suspend: true is the hold" in text) == (kind == "CronJob")
+    assert ("--replicas=0" in text) == ("replicas: 1" in text) == (kind == "Deployment")
+
+
 @pytest.mark.parametrize("what", ["systemd", "supervisord", "kubernetes"])
 def test_each_says_what_is_gained_and_lost(stage: Stage, what: str) -> None:
     """In comments, so that the file can be used as it is."""
@@ -228,6 +353,9 @@ def test_each_says_what_is_gained_and_lost(stage: Stage, what: str) -> None:
         ("supervisord", 'command = ["a", "b\\nc"]', "a word with a line end"),
         ("supervisord", 'command = ["a", "b ;c"]', "for a comment"),
         ("supervisord", 'command = "a"\nenv = { A = "\\"" }', "cannot hold a double quote"),
+        ("supervisord", 'command = "a"\ncron = "0 3 * * *"', "supervisord has no schedules"),
+        ("supervisord", 'command = "a"\nevery = "5m"', "supervisord has no schedules"),
+        ("kubernetes", 'command = "a"\ncron = "@reboot"', "a CronJob has no @reboot"),
         ("kubernetes", 'command = ""', "first word is missing"),
         ("systemd", 'command = "a"\ngrace = "soon"', "not a duration"),
     ],

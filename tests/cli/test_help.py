@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from typer import rich_utils
 
 import lifeline as package
 from lifeline.cli.app import app
+from lifeline.config.texts import OPTIONS
 from support.lifelines import LIFELINE
-from support.stage import Stage
+from support.stage import Stage, assert_one_line
 
 VERBS = ["run", "status", "top", "explain", "terminate", "hold", "release", "metrics"]
 #: Without what makes typer colour a pipe too, and wide enough for one line each.
@@ -57,14 +59,14 @@ def every_verb() -> Iterator[tuple[str, ...]]:
 def test_the_help_of_every_verb_fits_a_screen(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At most 60 lines of 80 columns; the last are two examples of this very verb."""
+    """At most 44 lines of 80 columns; the last are two examples of this very verb."""
     for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
     app([*words, "--help"], prog_name="lifeline", standalone_mode=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()]
-    assert len(lines) <= 60
+    assert len(lines) <= 44
     assert max(map(len, lines)) <= 80
     text = "\n".join(line.strip() for line in lines)
     examples = text.rpartition("Examples:\n")[2].strip().split("\n\n")
@@ -72,6 +74,48 @@ def test_the_help_of_every_verb_fits_a_screen(
     for example in examples:
         assert " ".join(["lifeline", *words]) in example
         assert len(example.splitlines()) == 1  # it can be copied
+
+
+@pytest.mark.parametrize("words", list(every_verb()), ids=" ".join)
+def test_no_flag_seems_to_take_a_value(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--json true` is refused, so nothing stands between a flag and what it does."""
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 200)
+    app([*words, "--help"], prog_name="lifeline", standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert re.search(r"--help +-h +Show this message", shown)
+    assert "bool" not in shown.lower()
+
+
+def test_the_help_of_run_is_short_and_leads_to_the_whole_one(stage: Stage) -> None:
+    """`--help` fits 80 columns and 32 lines; `--help-all` says a whole sentence of every option."""
+    short = stage.spawn.run(*PLAIN[:-2], "COLUMNS=80", LIFELINE, "run", "--help").stdout
+    assert len(short.rstrip().splitlines()) <= 32
+    assert "--help-all" in short and "--backoff" not in short
+    wide = stage.spawn.run(*PLAIN[:-2], "COLUMNS=400", LIFELINE, "run", "--help-all").stdout
+    told = [" ".join(line.strip("│ ").split()) for line in wide.splitlines()]
+    for name, text in OPTIONS.items():
+        option = "--" + name.replace("_", "-")
+        (line,) = [each for each in told if each.startswith(f"{option} ")]
+        assert line.endswith(text)
+
+
+@pytest.mark.parametrize("verb", ["status", "explain", "terminate", "hold", "release", "history"])
+def test_the_usage_says_that_a_command_can_be_meant(stage: Stage, verb: str) -> None:
+    """`-- CMD…` in place of a NAME."""
+    usage = next(line for line in help_of(stage, verb, "--help") if "Usage:" in line)
+    assert usage.endswith("[NAME | -- CMD…]")
+
+
+@pytest.mark.parametrize(
+    ("words", "near"), [(["stauts"], "status"), (["lock", "hodlers"], "holders")]
+)
+def test_a_misspelt_verb_is_told_the_nearest(stage: Stage, words: list[str], near: str) -> None:
+    """One line, exit code 2."""
+    ended = stage.spawn.run(LIFELINE, *words)
+    assert ended.returncode == 2
+    assert_one_line(ended, f"No such command '{words[-1]}'. Did you mean '{near}'?")
 
 
 def test_a_paragraph_is_broken_by_the_terminal_only(

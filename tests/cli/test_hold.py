@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -34,12 +36,45 @@ def test_a_held_lifeline_is_not_started_until_it_is_released(stage: Stage) -> No
     assert said.stdout == f"held until it is released: {job}\n"
     ended = tick(stage.spawn, "--", job)
     assert ended.returncode == 0
-    assert_one_line(ended, "held (database moves); not started (`lifeline release` ends the hold)")
+    assert_one_line(
+        ended, f"held (database moves); not started (`lifeline release -- {job}` ends it)"
+    )
     said = lifeline(stage.spawn, "release", "--", job)
     assert (said.returncode, said.stdout) == (0, f"released: {job}\n")
     assert stage.code("--", job) == 42
     said = lifeline(stage.spawn, "release", "--", job)
     assert (said.returncode, said.stdout) == (0, f"was not held: {job}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--name", "the mailer", "--", "true"],
+        ["--", "SCRIPT", "a b", "$x"],
+        ["--", "python3", "SCRIPT", "--x"],
+        ["--", "PYTHON", "-m", "platform", "it's"],
+        ["--", "python3", "-c", "import sys; sys.exit(42)"],
+        ["--", "sh", "-c", "exit 42"],
+        ["--", "invoke", "-r", "DIR", "some.run"],
+    ],
+    ids=["name", "script", "interpreter", "module", "code", "shell", "invoke"],
+)
+def test_what_a_tick_says_ends_the_hold(stage: Stage, words: list[str]) -> None:
+    """As it stands in the message, given to a shell."""
+    places = {
+        "SCRIPT": stage.shell("exit 42"),
+        "DIR": str(stage.directory),
+        "PYTHON": sys.executable,
+    }
+    words = [places.get(word, word) for word in words]
+    (stage.directory / "tasks.py").touch()
+    held_words = words[1:2] if words[0] == "--name" else words
+    lifeline(stage.spawn, "hold", "--for", "1h", *held_words)
+    told = re.search(r"`(lifeline release .*)` ends it", tick(stage.spawn, *words).stderr)
+    assert told
+    path = {"PATH": f"{Path(LIFELINE).parent}:{os.environ['PATH']}"}
+    released = stage.spawn.run("sh", "-c", told.group(1), env=path, cwd="/")
+    assert released.stdout.startswith("released: "), released
 
 
 def test_a_hold_is_on_the_command_however_it_is_spelled(stage: Stage) -> None:
@@ -126,6 +161,18 @@ def test_a_reason_can_be_any_text_and_is_shown_on_one_line(
     assert [hold["reason"] for hold in held(stage, stage.name)] == [shown]
     status = lifeline(stage.spawn, "status", stage.name).stdout
     assert status == f"not running\nheld: {stage.name} ({shown})\n"
+
+
+@pytest.mark.parametrize("reason", ["x\033]0;owned\007\ny", "a\u202eb", "\u009b31m"])
+def test_the_history_obeys_no_reason(stage: Stage, reason: str) -> None:
+    """What a terminal would obey is shown instead: for people, and in JSON, which says the same."""
+    lifeline(stage.spawn, "hold", "--reason", reason, stage.name)
+    table = lifeline(stage.spawn, "history", stage.name).stdout
+    assert all(line.isprintable() for line in table.splitlines())
+    assert f"reason {ascii(reason)[1:-1]}" in table.splitlines()[1]
+    data = lifeline(stage.spawn, "history", "--json", stage.name).stdout
+    assert data.removesuffix("\n").isprintable()
+    assert json.loads(data)["reason"] == reason
 
 
 def test_a_hold_is_its_users_alone(stage: Stage, state_dir: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -192,17 +191,6 @@ def test_a_port_that_is_taken(stage: Stage) -> None:
     ended = lifeline(stage.spawn, "metrics", "--port", port)
     assert ended.returncode == 75
     assert_one_line(ended, f"port {port}")
-
-
-def test_without_prometheus_client(stage: Stage) -> None:
-    """One line names the extra that brings it."""
-    code = (
-        "import sys; sys.modules['prometheus_client'] = None\n"
-        "from lifeline.__main__ import main; sys.exit(main(['metrics']))"
-    )
-    ended = stage.spawn.run(sys.executable, "-c", code)
-    assert ended.returncode == 1
-    assert_one_line(ended, "pip install lifeline-run[metrics]")
 
 
 def test_a_state_directory_that_cannot_be_trusted(stage: Stage, state_dir: Path) -> None:

@@ -24,7 +24,7 @@ def test_terminate_shows_what_it_waits_for(stage: Stage) -> None:
     terminal.wait_for(f"ending {stage.name}: TERM, then KILL", " of 600 s")
     eventually(told.exists, within=120)
     os.killpg(int(stage.started.read_text()), signal.SIGKILL)
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     terminal.wait_for("ended pid")
     assert not terminal.line("TERM, then KILL")
     assert terminal.is_as_before()
@@ -36,7 +36,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(stage: Stage) -> None:
     terminal = ScreenTerminal(stage.spawn, LIFELINE, "terminate", "--grace", "1h", stage.name)
     terminal.wait_for(f"ending {stage.name}")
     terminal.type("\x03")
-    assert terminal.process.wait(120) == 128 + signal.SIGINT
+    assert terminal.ended() == 128 + signal.SIGINT
     eventually(terminal.is_as_before)
 
 
@@ -46,7 +46,7 @@ def test_a_dumb_terminal_stays_quiet(stage: Stage, term: str) -> None:
     stage.start("--name", stage.name, "--", stage.sleeper())
     terminal = ScreenTerminal(stage.spawn, LIFELINE, "terminate", stage.name, TERM=term)
     terminal.wait_for("ended pid")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert b"\x1b" not in terminal.raw
     assert b"TERM, then" not in terminal.raw
 
@@ -72,7 +72,7 @@ def test_a_run_that_stands_by_says_for_whom(stage: Stage, tmp_path: Path, store:
     terminal = ScreenTerminal(stage.spawn, *run(*options, "--wait", "--", "true"))
     terminal.wait_for("standing by: it is with ", f"pid {holder.pid}; Ctrl-C leaves")
     terminal.type("\x03")
-    assert terminal.process.wait(120) == 128 + signal.SIGINT
+    assert terminal.ended() == 128 + signal.SIGINT
     assert terminal.raw.count(b"standing by") == 1
     passed = tick(stage.spawn, *options, "--wait", "0.5", "--", "true")
     assert (passed.returncode, passed.stderr) == (0, "")
@@ -89,4 +89,4 @@ def test_a_run_that_waits_for_its_twin_says_for_whom(stage: Stage) -> None:
     terminal = ScreenTerminal(stage.spawn, *words)
     terminal.wait_for(f"waiting for the end of pid {twin.pid}, which runs it")
     terminal.type("\x03")
-    assert terminal.process.wait(120) == 128 + signal.SIGINT
+    assert terminal.ended() == 128 + signal.SIGINT

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.lifelines import lifeline, run
+from support.lifelines import has_exec, lifeline, run
 from support.spawning import look
 from support.stage import Stage
 from support.waiting import eventually
@@ -135,6 +135,46 @@ def test_it_says_how_a_run_was_found(stage: Stage, state_dir: Path, how: str) ->
     # without a command, what no lifeline has started is not known
     everything = [each["pid"] for each in status(stage)["running"]]
     assert (process.pid in everything) == (how != "plain")
+
+
+def test_between_two_runs_there_is_no_job(stage: Stage) -> None:
+    """While a runner waits to start it again: it has ended, and with which code."""
+    job = stage.shell(f"echo >{stage.started}; exit 3")
+    words = ("--name", stage.name, "--restart", "on-failure", "--backoff", "1d..1d", "--", job)
+    runner = stage.start(*words)
+
+    def failed() -> bool:
+        (found,) = status(stage, stage.name)["running"]
+        assert (found["pid"], found["restarts"]) == (runner.pid, 0)
+        return bool(found["last_exit"] == 3)
+
+    eventually(failed)
+    assert status(stage, stage.name)["running"][0]["job_pid"] is None
+    row = lifeline(stage.spawn, "status", stage.name).stdout.splitlines()[1]
+    assert re.search(r" record +ended +\d+\.\d MiB +0 +3$", row), row
+
+
+@pytest.mark.parametrize("options", [(), ("--exec",)], ids=["supervised", "exec"])
+def test_with_cron_to_restart_it_the_last_exit_is_known(
+    stage: Stage, options: tuple[str, ...]
+) -> None:
+    """The run before had another runner; how other lifelines ended is nothing to it."""
+    failing, sleeper = stage.shell("exit 7", "failing"), stage.sleeper()
+    assert stage.code("--name", stage.name, "--", failing) == 7
+    assert stage.code("--name", f"{stage.name}2", "--", stage.shell("exit 9", "other")) == 9
+    stage.start("--name", stage.name, *options, "--", sleeper)
+    (found,) = status(stage, stage.name)["running"]
+    assert (found["restarts"], found["last_exit"]) == (0, 7)
+
+
+def test_a_starter_does_not_run_yet(stage: Stage) -> None:
+    """It waits (--jitter) and may leave then: by name as without one, nothing runs."""
+    starter = stage.spawn(*run("--jitter", "1000w", "--name", stage.name, "--", stage.sleeper()))
+    eventually(lambda: has_exec(starter.pid, stage.name))
+    assert status(stage, stage.name)["running"] == []
+    assert stage.name not in named(status(stage))
+    told = lifeline(stage.spawn, "explain", stage.name).stdout
+    assert f"{starter.pid} " in told
 
 
 def test_a_stopped_run_is_shown_as_stopped(stage: Stage) -> None:

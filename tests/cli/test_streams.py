@@ -65,7 +65,7 @@ def test_a_twin_is_found_whatever_the_streams_are(stage: Stage, how: str) -> Non
     """Both by the short way of the tick and by the long one."""
     job = stage.sleeper()
     stage.start("--", job)
-    for wait in ([], ["--settle", "0"]):
+    for wait in ([], ["--settle", "1s"]):
         words = run("--exit-code-if-running=9", *wait, "--", job)
         assert stage.spawn.run(*through(how, *words)).returncode == 9
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,18 @@ def test_the_whole_tree_is_ended(stage: Stage) -> None:
     assert [pid for pid in pids if alive(pid)] == []
     for pid in pids:
         (line,) = [line for line in lines if line.startswith(f"ended pid {pid}  ")]
-        assert line.endswith("  (TERM)")
+        assert line.endswith("  (TERM)") is (pid == running.pid)  # the others are its own
+
+
+def test_what_the_runner_has_ended_is_told_without_a_signal(stage: Stage) -> None:
+    """It may have taken KILL: only the runner knows, and its history."""
+    job = stage.sleeper(stubborn=True)
+    process = stage.start("--grace", "0", "--", job)
+    pid = int(stage.started.read_text())
+    found = json.loads("\n".join(terminate(stage, "--json", "--grace", "1m", "--", job)))
+    told = {each["pid"]: each["signal"] for each in found}
+    assert process.wait(120) == 128 + signal.SIGKILL
+    assert (told[process.pid], told[pid]) == ("TERM", None)
 
 
 @pytest.mark.parametrize("how", ["supervised", "exec", "plain", "named"])
@@ -137,12 +149,14 @@ def test_programs_that_a_job_cleans_up_with_get_no_term(stage: Stage, how: str, 
         f"echo >{stage.started}; while :; do sleep 0.05; done"
     )
     process = stage.running(*(run("--", job) if how == "supervised" else [job]))
-    terminate(stage, "--grace", grace, "--", job)
+    lines = terminate(stage, "--grace", grace, "--", job)
     if grace == "0s":
         assert process.wait(120) in (128 + signal.SIGKILL, -signal.SIGKILL)
         assert not tidied.exists()
     else:
         assert (process.wait(120), tidied.exists()) == (0, True)
+        # Nor are they told of: they have come and gone meanwhile.
+        assert [line for line in lines if "sleep 0.5" in line] == []
 
 
 @pytest.mark.parametrize("grace", ["0s", "1m"])
@@ -267,8 +281,45 @@ def test_a_command_can_be_held_while_it_is_ended(stage: Stage) -> None:
 
 def test_the_hold_is_there_also_if_nothing_was_running(stage: Stage) -> None:
     """It is what was asked for."""
-    assert terminate(stage, "--hold", stage.name) == ["nothing was running"]
+    held = f"held until it is released: {stage.name}"
+    assert terminate(stage, "--hold", stage.name) == ["nothing was running", held]
     assert len(holds(stage)) == 1
+    last = terminate(stage, "--hold", "1h", stage.name)[-1]
+    assert re.fullmatch(rf"held until \d{{4}}-\d\d-\d\d .*: {stage.name}", last)
+
+
+@pytest.mark.parametrize("before", [[], ["before"]], ids=["none", "one"])
+def test_an_end_that_is_refused_leaves_the_hold_as_it_was(stage: Stage, before: list[str]) -> None:
+    """None, or the one of before: nothing is done by halves."""
+    hold = "".join(f"{LIFELINE} hold --reason {each} {stage.name} >&2; " for each in before)
+    job = stage.shell(f"{hold}{LIFELINE} terminate --hold 1h {stage.name}; exit $(($? + 40))")
+    ended = tick(stage.spawn, "--name", stage.name, "--", job)
+    assert (ended.returncode, ended.stdout) == (41, "")
+    assert "this process is part of that run" in ended.stderr
+    assert [each["reason"] for each in holds(stage)] == before
+
+
+def test_who_stands_by_is_named(stage: Stage) -> None:
+    """It starts the job as soon as that has ended; with a hold it does not."""
+    words = ("--on-running", "wait", "--name", stage.name, "--", stage.sleeper())
+    first = stage.start(*words)
+    marks = stage.directory / "state" / "passive"
+    second = stage.spawn(*run(*words))
+    eventually(lambda: marks.is_dir() and any(f".{second.pid}." in m.name for m in marks.iterdir()))
+    stage.started.unlink()
+    told = [line for line in terminate(stage, stage.name) if not line.startswith("ended pid ")]
+    assert told == [
+        f"pid {second.pid} stands by and starts it now; "
+        "to keep it from that: lifeline terminate --hold"
+    ]
+    assert first.wait(120) == 128 + signal.SIGTERM
+    eventually(stage.started.exists)
+    third = stage.spawn(*run(*words))
+    eventually(lambda: any(f".{third.pid}." in mark.name for mark in marks.iterdir()))
+    told = terminate(stage, "--hold", stage.name)
+    assert told[-1] == f"held until it is released: {stage.name}"
+    assert third.wait(120) == 0
+    assert "held (terminated by hand); not started" in third.stderr.read()
 
 
 def test_a_name_that_reads_like_a_duration_is_taken_for_one(stage: Stage) -> None:
@@ -276,4 +327,4 @@ def test_a_name_that_reads_like_a_duration_is_taken_for_one(stage: Stage) -> Non
     ended = lifeline(stage.spawn, "terminate", "--hold", "5m")
     assert ended.returncode == 2
     assert_one_line(ended, "say what is meant")
-    assert terminate(stage, "--hold=1h", "5m") == ["nothing was running"]
+    assert terminate(stage, "--hold=1h", "5m")[0] == "nothing was running"

@@ -113,13 +113,13 @@ def test_a_store_that_does_not_answer_is_told_of(stage: Stage, open_terminal: Op
     terminal.wait_for(stage.name, "running")
     terminal.wait_for("127.0.0.1:1")
     terminal.type("q")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
 
 
 def test_a_wrong_url_is_one_line_and_no_screen(stage: Stage, open_terminal: Open) -> None:
     """Exit code 2, before the terminal is touched."""
     terminal = open_terminal(LIFELINE, "top", "--lock", "nonsense://x")
-    assert terminal.process.wait(120) == 2
+    assert terminal.ended() == 2
     terminal.wait_for("no store is called")
     assert b"\x1b[?1049h" not in terminal.raw
 
@@ -186,7 +186,7 @@ def test_left_while_something_is_being_ended(stage: Stage, open_terminal: Open) 
     terminal.wait_for(f"terminate {stage.name}?")
     terminal.type("yq")
     terminal.wait_for(f"{stage.name} is being ended")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert not alive(int(stage.started.read_text()))
     running.wait(120)
     assert terminal.is_as_before()
@@ -235,7 +235,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     assert terminal.alternate
     assert not terminal.is_as_before()
     os.kill(terminal.process.pid, number)
-    assert terminal.process.wait(120) == 128 + number
+    assert terminal.ended() == 128 + number
     assert terminal.is_as_before()
 
 
@@ -243,7 +243,7 @@ def test_q_leaves_the_terminal_as_it_was(open_terminal: Open) -> None:
     """Exit code 0."""
     terminal = open_top(open_terminal)
     terminal.type("q")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert terminal.is_as_before()
 
 
@@ -255,7 +255,7 @@ def test_a_mistake_of_ours_leaves_the_terminal_as_it_was(open_terminal: Open) ->
         "sys.exit(main(['top']))"
     )
     terminal = open_terminal(sys.executable, "-c", code)
-    assert terminal.process.wait(120) == 1
+    assert terminal.ended() == 1
     terminal.wait_for("ZeroDivisionError")
     assert b"\x1b[?1049h" in terminal.raw
     assert terminal.is_as_before()
@@ -265,7 +265,7 @@ def test_a_terminal_that_hangs_up(open_terminal: Open) -> None:
     """The view ends with it."""
     terminal = open_top(open_terminal)
     terminal.hang_up()
-    assert terminal.process.wait(120) == 128 + signal.SIGHUP
+    assert terminal.ended() == 128 + signal.SIGHUP
 
 
 def test_ctrl_z_gives_the_terminal_back(open_terminal: Open) -> None:
@@ -288,7 +288,7 @@ def test_ctrl_z_gives_the_terminal_back(open_terminal: Open) -> None:
 def test_a_dumb_terminal_gets_it_once(open_terminal: Open, words: list[str]) -> None:
     """No escape code, exit code 0."""
     terminal = open_terminal("env", *words, LIFELINE, "top")
-    assert terminal.process.wait(120) == 0
+    assert terminal.ended() == 0
     assert terminal.line("LIFELINE") or terminal.line("no lifeline")
     assert b"\x1b" not in terminal.raw
 

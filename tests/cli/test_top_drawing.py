@@ -37,7 +37,7 @@ def drawn(seen: View, state: Model | None = None, width: int = 80, height: int =
 
 MANY = view(*(row(f"job-{number:02}") for number in range(50)))
 
-texts = st.text(st.characters(exclude_categories=["C"], exclude_characters="\u2028\u2029"))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
 rows = st.builds(
     row,
     texts,
@@ -71,6 +71,7 @@ def test_nothing_is_larger_than_the_terminal(
     lines = drawn(seen, state, width, height)
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= max(width, 2)  # no half of a wide letter can be drawn
+    assert all(map(str.isprintable, lines))  # a terminal obeys none of it
 
 
 def test_twenty_columns_show_name_and_state() -> None:
@@ -78,6 +79,16 @@ def test_twenty_columns_show_name_and_state() -> None:
     seen = view(row("mailer"), row("a-very-long-name", STANDBY))
     lines = [line.rstrip() for line in drawn(seen, width=20)]
     assert lines[1:4] == ["  LIFELI…  STATE", "> mailer   running", "  a-very…  stands by"]
+
+
+@pytest.mark.parametrize("size", [(20, 12), (80, 10)])
+def test_the_way_out_and_every_key_are_in_sight(size: tuple[int, int]) -> None:
+    """In a small terminal too: `q` and `?` in the list, and all keys in the help."""
+    width, height = size
+    assert drawn(MANY, None, width, height)[-1].startswith("q quit  ? help")
+    keys = [line[:1] for line in drawn(MANY, Model(mode=model.HELP), width, height)[1:7]]
+    assert keys == ["q", "j", "k", "h", "r", "t"]
+    assert not any("…" in line for line in drawn(MANY, Model(mode=model.HELP), width, height)[1:7])
 
 
 def test_the_chosen_one_is_in_sight() -> None:

@@ -66,6 +66,39 @@ def test_the_nearest_file_upwards_counts(write: Write, monkeypatch: pytest.Monke
         place.find()
 
 
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ('[tool.lifeline.x]\ncommand = "y"\n', True),
+        ('[ tool . "lifeline" . x ]\ncommand = "y"\n', True),
+        ('\ufefftool.lifeline.x.command = "y"\n', True),
+        ("[project]\n# [tool.lifeline.x] is in the Procfile\n", False),
+        ('[tool.lifelines]\nx = "tool.lifeline"\n', False),
+    ],
+)
+def test_a_pyproject_counts_if_it_has_our_table(write: Write, text: str, ours: bool) -> None:
+    """A comment that speaks of it does not hide the Procfile beside it."""
+    write("web: serve\n", "Procfile")
+    path = write(text, "pyproject.toml")
+    assert place.find() == str(path if ours else path.with_name("Procfile"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lifeline.toml", '[lifeline.web]\ncommand = "serve"\nenv_file = "app.env"\n'),
+        ("pyproject.toml", '[tool.lifeline.web]\ncommand = "serve"\n'),
+        ("Procfile", "web: serve\n"),
+    ],
+)
+def test_a_byte_order_mark_does_no_harm(write: Write, name: str, text: str) -> None:
+    """Some editors put one there, and nobody sees it."""
+    write("\ufeffA=1\n", "app.env")
+    entry = only(write(f"\ufeff{text}", name))
+    assert values.command(entry) == ("serve",)
+    assert values.environment(entry) == ({"A": "1"} if name == "lifeline.toml" else {})
+
+
 @pytest.mark.needs("root")
 def test_a_file_upwards_that_belongs_to_somebody_else_is_not_used(
     write: Write, monkeypatch: pytest.MonkeyPatch
@@ -93,7 +126,7 @@ MISTAKES = [
     ),
     (
         '[lifeline.a]\ncommand = "x"\nenv_file = "gone.env"\n',
-        "lifeline.toml:3: env_file: ",
+        "lifeline.toml:3: a: env_file: ",
     ),
     ("[lifeline.a]\n", "lifeline.toml:1: a has no command"),
     ("[lifeline.a]\ncommand = 1\n", "lifeline.toml:2: command is a text or a list of texts"),
@@ -118,7 +151,7 @@ MISTAKES = [
         '[lifeline.a]\ncommand = "x"\ngrace = "soon"\n',
         "lifeline.toml:3: grace: 'soon' is not a duration",
     ),
-    ('[lifeline.a]\ncommand = "x"\ngrace = true\n', "lifeline.toml:3: grace is a text or a number"),
+    ('[lifeline.a]\ncommand = "x"\ngrace = true\n', "3: grace is a text or a number, not true"),
     ('[lifeline.a]\ncommand = "x"\nquiet = "yes"\n', "lifeline.toml:3: quiet is true or false"),
     (
         '[lifeline.a]\ncommand = "x"\nrestart = "maybe"\n',
@@ -135,6 +168,10 @@ MISTAKES = [
     (
         '[lifeline.a]\ncommand = "x"\nenv = { LIFELINE_STATE_DIR = "/x" }\n',
         "lifeline.toml:3: LIFELINE_STATE_DIR has to be in the environment of every",
+    ),
+    (
+        '[lifeline.a]\ncommand = "x"\nenv = { LIFELINE_LOCK = "file:" }\n',
+        "lifeline.toml:3: LIFELINE_LOCK would be seen by some verbs only: write lock = … in the",
     ),
     ('[lifeline.a]\ncommand = "x"\nenv_file = "gone"\n', "gone cannot be read (No such file"),
     ('[lifeline.a]\ncommand = "x"\nevery = "7m"\n', "lifeline.toml:3: every = '7m' is no part of"),
@@ -269,11 +306,12 @@ def test_a_file_of_variables_is_read_as_others_read_it(write: Write) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a": "include a\n"}, "env_file goes round in a circle: a includes a"),
+        ({"a": "include a\n"}, "it goes round in a circle: a includes a"),
         ({"a": ". b\n", "b": "source a\n"}, "in a circle: a includes b includes a"),
         ({"a": "X=1\nnonsense\n"}, "a:2: it is neither NAME=value nor include FILE"),
         ({"a": "1X=1\n"}, "a:1: '1X' cannot be the name of a variable"),
         ({"a": "X='sec\n"}, "a:1: the quote is not closed"),
+        ({"a": "LIFELINE_GRACE=5s\n"}, "a:1: LIFELINE_GRACE would be seen by some verbs only"),
         ({"a": "LIFELINE_CONFIG=x\n"}, "a:1: LIFELINE_CONFIG has to be in the environment"),
         ({"a": "include gone\n"}, "gone cannot be read"),
     ],

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from support.configs import Write
-from support.lifelines import LIFELINE, Work, gate, has_exec, lifeline, run, tick
+from support.lifelines import (
+    LIFELINE,
+    Work,
+    changed,
+    gate,
+    has_exec,
+    lifeline,
+    run,
+    tick,
+)
 from support.stage import Stage, assert_one_line
 from support.waiting import eventually
 
@@ -111,6 +120,32 @@ def test_a_lifeline_whose_call_does_not_begin_with_run_shows_its_name(
     assert shown[shown.index(b"run") - 1].endswith(b"/lifeline")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        (LIFELINE, "--config", "lifeline.toml", "run"),
+        (LIFELINE, "--config=lifeline.toml", "run", "--config=lifeline.toml"),
+        (sys.executable, "-m", "lifeline", "--config", "lifeline.toml", "run", "--quiet"),
+    ],
+    ids=["before run", "twice", "module"],
+)
+def test_of_many_starters_of_a_command_exactly_one_runs(
+    stage: Stage, tmp_path: Path, call: tuple[str, ...]
+) -> None:
+    """Also if their call does not begin with `run`, which is what a runner is recognised by."""
+    work = Work(tmp_path / "work")
+    environment, opened = gate(tmp_path / "gate")
+    words = [*call, "--exit-code-if-running=9", "--", *work.argv]
+    starters = [stage.spawn(*words, env=environment) for _ in range(6)]
+    for each in starters:
+        eventually(lambda pid=each.pid: has_exec(pid, "run"))  # type: ignore[misc]
+    opened.touch()
+    work.wait_for("start")
+    eventually(lambda: [each.poll() for each in starters].count(None) == 1, within=120)
+    assert Counter(each.poll() for each in starters) == Counter({9: 5, None: 1})
+    work.check(starts=1)
+
+
 @pytest.mark.parametrize("name", ["key", "same"])
 def test_other_verbs_know_the_names_of_the_file(stage: Stage, write: Write, name: str) -> None:
     """status, explain, hold, release, history and terminate mean the same lifeline."""
@@ -199,7 +234,8 @@ def test_a_wrong_call_is_one_line(
         (['grcae = "1s"'], 2, "lifeline.toml:3: no such key: grcae; did you mean grace?"),
         (['cwd = "gone"'], 75, "/gone: No such file or directory"),
         (['env_file = "gone"'], 75, "cannot be read (No such file or directory)"),
-        (['env_file = "circle"'], 2, "env_file goes round in a circle"),
+        (['env_file = "circle"'], 2, "lifeline.toml:3: JOB: env_file: it goes round in a circle"),
+        (['env = { LIFELINE_LOCK = "file:" }'], 2, "write lock = … in the lifeline's table"),
         (["exec = true", 'timeout = "1h"'], 2, "--timeout needs a runner"),
         (["["], 2, "lifeline.toml:3: "),
     ],
@@ -212,7 +248,7 @@ def test_a_wrong_file_is_one_line(
     config(stage, write, stage.sleeper(), *lines)
     ended = tick(stage.spawn, stage.name)
     assert ended.returncode == code
-    assert_one_line(ended, message)
+    assert_one_line(ended, message.replace("JOB", stage.name))
     assert not stage.started.exists()
     assert not (stage.directory / "state").exists()
 
@@ -225,7 +261,9 @@ def test_a_mistake_in_another_lifeline_keeps_nobody_from_running(
     assert tick(stage.spawn, "good").returncode == 5
 
 
-def test_a_command_after_the_dashes_reads_no_configuration(stage: Stage, write: Write) -> None:
+def test_a_command_after_the_dashes_reads_no_configuration(
+    stage: Stage, write: Write, tmp_path: Path
+) -> None:
     """The tick opens no file of ours, and a broken one does not matter to it."""
     write("nonsense [\n")
     job = stage.shell("exit 6")
@@ -240,8 +278,7 @@ def test_a_command_after_the_dashes_reads_no_configuration(stage: Stage, write: 
         "assert not any('config' in name for name in sys.modules if 'lifeline' in name)\n"
         "sys.exit(code)\n"
     )
-    python = Path(LIFELINE).with_name("python")
-    ended = stage.spawn.run(python, "-c", code, "run", "--", job)
+    ended = stage.spawn.run(*changed(tmp_path, code, "run", "--", job))
     assert (ended.returncode, ended.stderr) == (6, "")
 
 

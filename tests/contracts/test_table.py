@@ -398,6 +398,20 @@ def test_the_executable_of_the_dead(table: Table, spawn: Spawner, zombie: int) -
     assert table.executable(zombie) is None
 
 
+@pytest.mark.needs("autogroup")
+def test_a_session_has_a_mark_that_no_other_session_has(table: Table, spawn: Spawner) -> None:
+    """All in it share it; a system that has none says nothing."""
+    shell = spawn("sh", "-c", "sleep 3600 & echo $!; wait")
+    member, other = int(line(shell)), spawn(*unique_sleep())
+    marks = [table.session_mark(pid) for pid in (shell.pid, member, other.pid)]
+    if isinstance(table, PsutilTable):
+        assert marks == [b"", b"", b""]
+    else:
+        assert marks[0] == marks[1] != marks[2]
+        assert all(marks)
+    assert table.session_mark(gone(spawn)) == b""
+
+
 def test_where_it_was_started_is_what_its_shell_said(
     table: Table, spawn: Spawner, tmp_path: Path, zombie: int
 ) -> None:

@@ -141,7 +141,7 @@ def test_a_crontab_is_one(each: Block) -> None:
 
 @pytest.mark.parametrize("each", of("console", "sh"))
 def test_a_shell_understands_it(each: Block) -> None:
-    """What follows a prompt, or all of a script; nothing is run."""
+    """What follows a prompt, which `test_consoles` types, or all of a script."""
     if each.language == "sh":
         understood_by_the_shell(each.body)
         return

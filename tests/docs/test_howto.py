@@ -16,13 +16,14 @@ import pytest
 import lifeline
 from support import libraries
 from support.hosts import below
-from support.lifelines import LIFELINE, Work, line, run, tick
-from support.needs import UNSHARE
+from support.lifelines import LIFELINE, Work, line, namespace, run, tick
+from support.needs import UNSHARE, require
 from support.servers import Server, valkey
 from support.spawning import Spawner
 from support.waiting import eventually
 
 from .pages import ROOT, block, blocks
+from .shells import Shell
 
 
 @pytest.fixture
@@ -87,6 +88,26 @@ def test_the_container_of_the_docker_page(spawn: Spawner, tmp_path: Path) -> Non
     eventually(lambda: spawn.run(*check, env=env).returncode == 0, within=120, every=0.2)
     os.kill(first_below(container.pid), signal.SIGTERM)
     assert container.wait(120) == 128 + signal.SIGTERM
+
+
+@pytest.mark.needs("unshare")
+def test_the_logrotate_of_the_supervisors_page(spawn: Spawner, tmp_path: Path) -> None:
+    """logrotate takes the log away, its script has the runner open it anew."""
+    require("jq")
+    require("logrotate")
+    worker = "#!/bin/sh\nwhile echo at work; do sleep 0.1; done\n"
+    (tmp_path / "worker").write_text(worker)
+    (tmp_path / "worker").chmod(0o755)
+    conf, log = tmp_path / "rotate.conf", tmp_path / "worker.log"
+    conf.write_text(block("supervisor.md", "").replace("/var/log/app", str(tmp_path)))
+    conf.chmod(0o600)
+    path = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
+    shell = Shell(spawn, namespace("bash", "--norc"), tmp_path, {"PATH": os.pathsep.join(path)})
+    shell.type("lifeline run --name worker --log worker.log -- ./worker &")
+    eventually(lambda: log.exists() and log.stat().st_size, within=120)
+    rotated = shell.type(f"logrotate --force --state {tmp_path}/rotated rotate.conf")
+    assert rotated == ([], 0)
+    eventually(lambda: log.exists() and log.stat().st_size, within=120)  # it was taken away
 
 
 def first_below(pid: int) -> int:

@@ -30,9 +30,11 @@ def test_a_picture_is_an_svg_of_its_own(name: str) -> None:
 
 
 def test_there_is_no_other_picture() -> None:
-    """What the command does not draw would go stale."""
+    """What the command does not draw would go stale; what it draws is shown on a page."""
     drawn = {path.stem for path in (ROOT / "docs" / "pictures").iterdir()}
     assert drawn == set(NAMES)
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert set(re.findall(r"\]\(pictures/([\w-]+)\.svg\)", pages)) == drawn
 
 
 def test_a_name_that_no_picture_has() -> None:

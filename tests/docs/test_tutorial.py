@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen
 
 import pytest
 
@@ -19,38 +17,23 @@ from support.spawning import Spawner, alive
 from support.stage import Stage
 from support.waiting import eventually
 
-from .pages import DOCS, Block, blocks
+from .pages import DOCS, blocks
+from .shells import VENV, Shell, exchanges, is_shown
 
 PAGE = DOCS / "tutorial.md"
-VENV = Path(sys.executable).parents[1]
 SPEED = 15  # a minute of cron's in 4 s
-MARK = "-- that was it --"
 
 pytestmark = [pytest.mark.needs("cron", "faketime", "root", "unshare"), pytest.mark.timeout(300)]
 
 
-class Shell:
-    """A shell in the namespace of a crontab, to type into."""
+class Typist(Shell):
+    """A shell in the namespace of a crontab."""
 
-    def __init__(self, crontabs: Crontabs, cron: int, env: dict[str, str]) -> None:
-        self.app = crontabs.directory
+    def __init__(self, crontabs: Crontabs, cron: int) -> None:
         self._cron = cron
+        env = {"PATH": f"{VENV}/bin{os.pathsep}{os.environ['PATH']}"}
         words = crontabs.inside("bash", "--norc")
-        self._process: Popen[str] = crontabs.spawn(
-            *words, stdin=PIPE, stdout=PIPE, stderr=STDOUT, env=env
-        )
-
-    def type(self, command: str) -> list[str]:
-        """What a command prints; of one in the background, nothing that comes later."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(f"{command}\necho '{MARK}'\n")
-        self._process.stdin.flush()
-        said = []
-        for line in self._process.stdout:
-            if line.rstrip("\n") == MARK:
-                return said
-            said.append(line.rstrip("\n"))
-        raise AssertionError(f"the shell has ended: {said}")
+        super().__init__(crontabs.spawn, words, crontabs.directory, env)
 
     @contextmanager
     def between_ticks(self) -> Iterator[None]:
@@ -67,7 +50,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(spawn: Spawner, tmp_path: Path) -> Shell:
+def shell(spawn: Spawner, tmp_path: Path) -> Typist:
     """In a directory with the tutorial's two files in it, beside somebody else's lifeline."""
     foreign = Stage(tmp_path, spawn)
     foreign.start("--name", foreign.name, "--", foreign.sleeper())
@@ -78,7 +61,7 @@ def shell(spawn: Spawner, tmp_path: Path) -> Shell:
     crontabs = Crontabs(spawn, app, alone=True)
     started = crontabs.start_cron(SPEED)
     cron = eventually(lambda: next(iter(below(started.pid)), 0))
-    return Shell(crontabs, cron, {"PATH": f"{VENV}/bin{os.pathsep}{os.environ['PATH']}"})
+    return Typist(crontabs, cron)
 
 
 def children(pid: int) -> list[int]:
@@ -86,33 +69,12 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def exchanges(each: Block) -> Iterator[tuple[str, list[str]]]:
-    """Each command of a block, and the lines that are shown below it."""
-    for part in re.split(r"^\$ ", each.body, flags=re.MULTILINE)[1:]:
-        command, *shown = part.rstrip("\n").split("\n")
-        yield command, shown
-
-
-def plain(line: str, app: Path) -> str:
-    """A line as it would be on another day, in another place: numbers, times, paths, blanks."""
-    line = line.replace(str(app), "/srv/app").replace(str(VENV), "/srv/venv")
-    line = re.sub(r"\d+(\.\d+)?", "N", " ".join(line.split()))
-    return re.sub(r"N[hms]( N[hms])*", "TIME", line)
-
-
-def is_shown(said: list[str], shown: list[str], app: Path) -> bool:
-    """The same lines; `…` in what is shown is anything."""
-    wanted = [re.escape(plain(line, app)).replace("…", ".*") for line in shown]
-    told = [plain(line, app) for line in said]
-    return len(told) == len(wanted) and all(map(re.fullmatch, wanted, told))
-
-
-def wait_for(shell: Shell, command: str, shown: list[str]) -> list[str]:
+def wait_for(shell: Typist, command: str, shown: list[str]) -> list[str]:
     """What a command prints once that is what is shown; what it prints at last if it never is."""
     said: list[str] = []
 
     def as_shown() -> bool:
-        said[:] = shell.type(command)
+        said[:] = shell.type(command).lines
         return is_shown(said, shown, shell.app)
 
     with suppress(AssertionError):
@@ -120,21 +82,21 @@ def wait_for(shell: Shell, command: str, shown: list[str]) -> list[str]:
     return said
 
 
-def play(shell: Shell, command: str, shown: list[str], later: bool) -> None:
+def play(shell: Typist, command: str, shown: list[str], later: bool) -> None:
     """Type a command; it prints what is shown, at once or, if that is said, after a while."""
     if command.endswith("&"):  # what comes next is typed a moment later
         shell.type(command)
-        eventually(lambda: len(shell.type("lifeline status")) > 1, within=120, every=0.3)
+        eventually(lambda: len(shell.type("lifeline status").lines) > 1, within=120, every=0.3)
         return
     if later or command == "lifeline status":
         said = wait_for(shell, command, shown)
     else:
         with shell.between_ticks():
-            said = [line for line in shell.type(command) if not is_of_the_shell(line)]
+            said = [line for line in shell.type(command).lines if not is_of_the_shell(line)]
     assert is_shown(said, shown, shell.app), (command, said, shown)
 
 
-def test_what_the_tutorial_shows_is_what_happens(shell: Shell) -> None:
+def test_what_the_tutorial_shows_is_what_happens(shell: Typist) -> None:
     """Every command, in its order, prints what stands below it."""
     typed = 0
     for each in blocks("console", page=PAGE):

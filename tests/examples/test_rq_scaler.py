@@ -49,6 +49,8 @@ def test_workers_come_with_the_work_and_go_with_it(
         raise AssertionError(f"no {change}: {scaler.communicate()}")
 
     told("0, as it is")
+    # All at once: a tick that saw the first of them only would start one worker, which might be
+    # done with them before a machine that is busy has added the fourth.
     added = spawn.run(programs / "python", "jobs.py", str(JOBS), cwd=here, env=env)
     assert added.returncode == 0, added.stderr
     told(r"\d -> 3")

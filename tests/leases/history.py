@@ -107,10 +107,15 @@ class Broken:
 class Releases(Broken):
     """It releases what it could not renew, while the work goes on (redlock-rb 2)."""
 
+    _has_released = False
+
     def renew(self, claims: Sequence[Claim]) -> list[str]:
+        if self._has_released:
+            raise StoreUnreachable("nobody is told that the lease is gone")
         try:
             return list(self._backend.renew(claims))
         except StoreUnreachable:
+            self._has_released = True
             for claim in claims:
                 self._release(claim)
             raise

@@ -41,6 +41,15 @@ def database(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
+def connections(url: str) -> list[int]:
+    """The backends that serve lifeline in the database."""
+    rows = postgres.server().execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'lifeline' AND "
+        f"datname = '{database(url)}' ORDER BY pid"
+    )
+    return [int(str(pid)) for (pid,) in rows]
+
+
 def lock_pids(url: str) -> list[int]:
     """The backends that hold an advisory lock in the database."""
     rows = postgres.server().execute(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 
 import pytest
 
 from lifeline import LeaseLost, alock, lock
 from lifeline.clock import boottime
 from lifeline.errors import StoreUnreachable
+from lifeline.leases import shared
 from lifeline.leases.stores import open_store
 from support.servers import free_port, valkey
 from support.waiting import eventually
 
 from .conftest import BRISK
+from .history import Broken
 
 LONG = 60.0  # seconds: bounds a test that fails
 
@@ -183,3 +187,71 @@ def test_a_store_that_gives_no_answer_is_told() -> None:
             await one.acquire(blocking=False, timeout=1)
 
     asyncio.run(main())
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_turn() -> None:
+    """The object was held at the fork, by a task that is not in the child."""
+    url = valkey.fresh()
+    one = alock("turn", url)
+    asyncio.run(one.acquire())
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(asyncio.run(asyncio.wait_for(one.acquire(blocking=False), LONG)))
+        except BaseException:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    asyncio.run(one.release())
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(asyncio.run(asyncio.wait_for(one.acquire(), LONG)))
+        except BaseException:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+class Slow(Broken):
+    """It takes its time to begin to listen."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(open_store(url))
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.fds: list[int] = []
+
+    def watch(self, name: str) -> object:
+        self.asked.set()
+        self.go.wait(LONG)
+        wake = self._backend.watch(name)
+        self.fds.append(wake.fileno())
+        return wake
+
+
+def test_a_task_that_is_cancelled_while_it_begins_to_listen_leaves_no_connection() -> None:
+    """What the store gave after that is closed."""
+    url = valkey.fresh()
+    store = Slow(url)
+    shared._stores[url] = shared.SharedStore(store)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        one, two = alock("turn", url), alock("turn", url)
+        await one.acquire()
+        waiting = asyncio.create_task(two.acquire())
+        while not store.asked.is_set():
+            await asyncio.sleep(0.005)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        store.go.set()
+        eventually(lambda: store.fds and not _is_open(store.fds[0]), within=LONG)
+        await one.release()
+
+    asyncio.run(main())
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from subprocess import Popen
 from threading import Lock
@@ -16,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifeline.clock import boottime
-from lifeline.errors import SlotsMismatch, StoreRefused
+from lifeline.errors import SlotsMismatch, StoreRefused, StoreUnreachable
 from lifeline.leases.port import BAD, LOST, RENEWED, Claim, Seen, Taken
+from lifeline.leases.stores import open_store
+from support.proxy import Proxy
 from support.waiting import eventually
 
 from .conftest import BRISK, Party
@@ -170,13 +174,41 @@ def test_the_release_of_a_broken_lease_says_so(party: Parties) -> None:
 
 
 def test_a_store_can_be_hurried(party: Parties) -> None:
-    """Its verbs take no longer than asked for, and go on as before."""
+    """It goes on as before."""
     one = party()
     claim = one.take("turn")
     one.backend.patience = 2.5
     assert one.backend.patience == 2.5
     assert one.renew(claim) == [RENEWED]
     assert one.backend.release(claim) is True
+
+
+def test_a_store_in_a_hurry_gives_up_sooner_also_on_an_open_connection(url: str) -> None:
+    """It was patient when it connected; a network that swallows everything keeps no verb longer
+    than is asked for now."""
+    with ExitStack() as stack:
+        proxies = []
+
+        def behind_a_proxy(found: re.Match[str]) -> str:
+            proxies.append(stack.enter_context(Proxy(int(found[1]))))
+            return f"127.0.0.1:{proxies[-1].port}"
+
+        backend = open_store(re.sub(r"127\.0\.0\.1:(\d+)", behind_a_proxy, url))
+        stack.callback(backend.close)
+        if not proxies:
+            pytest.skip("nothing is between this store and who uses it")
+        backend.patience = 240.0
+        one = Party(backend)
+        claim = one.take("turn")
+        assert one.renew(claim) == [RENEWED]
+        backend.patience = 0.5
+        for proxy in proxies:
+            proxy.black_hole()
+        began = boottime()
+        for verb in (lambda: one.renew(claim), lambda: one.ask("turn")):
+            with pytest.raises(StoreUnreachable):
+                verb()
+        assert boottime() - began < 120
 
 
 def test_what_is_not_held_cannot_be_broken(party: Parties) -> None:

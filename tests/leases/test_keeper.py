@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from lifeline import Holding, LeaseLost, Lock, lock
+from lifeline.errors import StoreUnreachable
 from lifeline.leases import keeper, shared
 from lifeline.leases.port import UNKNOWN, Claim
 from lifeline.leases.stores import open_store
 from support.proxy import Proxy
-from support.servers import Server, valkey
+from support.servers import Server, postgres, valkey
 from support.waiting import eventually
 
 from .conftest import BRISK
@@ -24,11 +26,18 @@ LONG = 60.0  # seconds: bounds a test that fails
 pytestmark = pytest.mark.usefixtures("often")
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of the test's own."""
-    made = valkey.new_server()
-    yield made
+@pytest.fixture(params=["redis", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
+    """A server of the test's own, and the URL of a store in it."""
+    made: Server
+    if request.param == "redis":
+        made = valkey.new_server()
+        url = valkey.url_of(made.port)
+    else:
+        made = own = postgres.new_server()
+        url = own.url()
+        postgres.set_up(url)
+    yield made, url
     made.thaw()
     made.close()
 
@@ -144,16 +153,17 @@ def test_a_callback_that_hangs_or_fails_keeps_no_lease_from_being_renewed() -> N
     turn.release()
 
 
-def test_a_store_that_hangs_lets_the_lease_run_out_in_time(server: Server) -> None:
+def test_a_store_that_hangs_lets_the_lease_run_out_in_time(server: tuple[Server, str]) -> None:
     """`alive` turns false and it is told, though no answer ever came; it stays lost when the
     store comes back and would renew it."""
-    turn, lease = held(valkey.url_of(server.port), ttl=4)
+    paused, url = server
+    turn, lease = held(url, ttl=4)
     told = threading.Event()
     lease.on_lost(told.set)
-    server.freeze()
+    paused.freeze()
     eventually(lambda: not lease.alive, within=LONG)
     assert told.wait(LONG)
-    server.thaw()
+    paused.thaw()
     with pytest.raises(LeaseLost):
         turn.release()
     assert not lease.alive
@@ -183,9 +193,9 @@ def test_a_fault_in_a_driver_neither_kills_the_keeper_nor_renews(
     _, first = held(bad, ttl=3.0 if fault else 30.0)
     turn, second = held(good)
     if fault:
-        with caplog.at_level(logging.ERROR, "lifeline"):
+        with caplog.at_level(logging.WARNING, "lifeline"):
             eventually(lambda: not first.alive, within=LONG)
-        assert "not renewed" in caplog.text
+        assert "not renewed: the store's driver failed: KeyError in test_keeper.py" in caplog.text
     for _ in range(3):
         await_renewal(second)
     assert first.alive == (fault is None)
@@ -248,3 +258,86 @@ def test_what_is_unknown_is_asked_again_soon_but_not_in_a_rush() -> None:
     _, lease = held(url, ttl=7)
     eventually(lambda: not lease.alive, within=LONG)
     assert 2 <= len(store.renewed) <= 6 / 0.3
+
+
+def test_a_loss_is_told_while_the_store_is_busy_with_another() -> None:
+    """A request that has no answer holds up neither the callback nor the end of the signals."""
+    url = valkey.fresh()
+    _, lease = held(url, ttl=8)
+    told, ended, asked, over = (threading.Event() for _ in range(4))
+    lease.on_lost(told.set)
+    inbox = lease.signals()
+    threading.Thread(target=lambda: (list(inbox), ended.set()), daemon=True).start()
+    backend = shared._stores[url]._backend
+
+    def hang(_: object) -> None:
+        asked.set()
+        over.wait(LONG)
+        raise StoreUnreachable("no answer")
+
+    backend.try_acquire = hang  # type: ignore[assignment, method-assign]
+    other = lock("another", url)
+
+    def ask() -> None:
+        with suppress(StoreUnreachable):
+            other.acquire(blocking=False)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    assert asked.wait(LONG)
+    assert told.wait(LONG) and ended.wait(LONG)
+    assert asking.is_alive(), "the store is busy still"
+    over.set()
+    asking.join(LONG)
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """No thread can be started, as with a limit of tasks or memory: that passes."""
+    start, lacking = threading.Thread.start, threading.Event()
+
+    def fail(thread: threading.Thread) -> None:
+        if lacking.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    yield lambda lacks: lacking.set() if lacks else lacking.clear()
+    lacking.clear()
+
+
+def test_a_loss_is_told_though_no_thread_can_be_started(
+    no_threads: Callable[[bool], None],
+) -> None:
+    """And later leases are kept and told of as ever."""
+    url = valkey.fresh()
+    _, lease = held(url)
+    told: list[str] = []
+    lease.on_lost(lambda: told.append("first"))
+    no_threads(True)
+    store = open_store(url)
+    store.break_lease("turn", 0)
+    store.close()
+    eventually(lambda: told, within=LONG)
+    no_threads(False)
+    turn, again = held(url, "again")
+    for _ in range(2):
+        await_renewal(again)
+    turn.release()
+
+
+def test_a_lease_that_no_thread_could_renew_is_not_had(
+    no_threads: Callable[[bool], None],
+) -> None:
+    """That is told, it is free at once, and the object can be used again."""
+    url = valkey.fresh()
+    turn = lock("turn", url, ttl=600)
+    no_threads(True)
+    with pytest.raises(RuntimeError, match="thread"):
+        turn.acquire()
+    assert turn.lease is None and not turn.locked()
+    no_threads(False)
+    assert turn.acquire(blocking=False)
+    assert turn.lease is not None
+    await_renewal(turn.lease)
+    turn.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from subprocess import Popen
 
@@ -13,15 +14,17 @@ import pytest
 from lifeline import Lock, UsageError, lock
 from lifeline.clock import boottime
 from lifeline.errors import LeaseLost, StoreUnreachable
-from lifeline.leases import candidate
-from lifeline.leases.port import Claim
+from lifeline.leases import candidate, shared
+from lifeline.leases.port import Claim, Granted, Request
 from lifeline.leases.stores import open_store
+from lifeline.locked import call_locked
 from support.servers import valkey
 from support.spawning import Spawner
 from support.stores import STORES
 from support.waiting import eventually
 
 from .conftest import BRISK
+from .history import Broken
 
 LONG = 60.0  # seconds: bounds a test that fails
 
@@ -390,3 +393,41 @@ def test_the_end_of_a_lease_that_was_lost_says_so(url: str, renewed: bool) -> No
             assert lease.alive is not renewed
             if error is KeyError:
                 raise KeyError
+
+
+class Late(Broken):
+    """Its first answer comes when the lease is over already: the process was stopped meanwhile."""
+
+    grants = 0
+
+    def try_acquire(self, request: Request) -> object:
+        answer = self._backend.try_acquire(request)
+        if isinstance(answer, Granted):
+            self.grants += 1
+            if self.grants == 1:
+                time.sleep(request.ttl)
+        return answer
+
+
+@pytest.fixture
+def late() -> tuple[str, Late]:
+    url = valkey.fresh()
+    store = Late(open_store(url))
+    shared._stores[url] = shared.SharedStore(store)  # type: ignore[arg-type]
+    return url, store
+
+
+def test_work_does_not_begin_under_a_lease_that_is_over(late: tuple[str, Late]) -> None:
+    """It is asked for once more, for another owner: what releases the first frees no second."""
+    url, store = late
+    with lock("turn", url, ttl=3, grace=0):
+        assert store.grants == 2
+
+
+def test_who_does_not_wait_is_told_that_the_lease_is_over(late: tuple[str, Late]) -> None:
+    """By LeaseLost; nothing was called, and the object is free."""
+    url, store = late
+    turn, called = lock("turn", url, ttl=3, grace=0), []
+    with pytest.raises(LeaseLost):
+        call_locked(turn, lambda: called.append(1))
+    assert (turn.lease, called, store.grants) == (None, [], 1)

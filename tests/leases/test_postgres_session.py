@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import psycopg
@@ -15,11 +16,23 @@ from lifeline.backends.postgres.link import Link
 from lifeline.backends.postgres.session import Statement
 from lifeline.backends.postgres.url import parse
 from lifeline.errors import StoreRefused, StoreUnreachable
-from lifeline.leases.port import LOST, RENEWED, Claim, Granted, Request, Taken
+from lifeline.leases.port import LOST, RENEWED, UNKNOWN, Claim, Granted, Taken
+from support.proxy import Proxy
 from support.servers import postgres
 from support.waiting import eventually
 
-from .pg import Clients, asked, client, database, grant_of, granted, lock_count, lock_pids, take
+from .pg import (
+    Clients,
+    asked,
+    client,
+    connections,
+    database,
+    grant_of,
+    granted,
+    lock_count,
+    lock_pids,
+    take,
+)
 
 __all__ = ["client"]  # a fixture
 pytestmark = pytest.mark.needs("postgres")
@@ -148,9 +161,10 @@ def test_the_driver_keeps_its_own_options() -> None:
 def test_a_pause_of_the_server_costs_no_lease(client: Clients) -> None:
     """The reply that came late is taken in, and the session holds what it held."""
     url = store(SESSION)
-    one = client(url, patience=0.2)
+    one = client(url)
     claim = take(one, asked())
     (pid,) = lock_pids(url)
+    one.patience = 0.2
     os.kill(pid, signal.SIGSTOP)
     try:
         for _ in range(3):
@@ -164,10 +178,10 @@ def test_a_pause_of_the_server_costs_no_lease(client: Clients) -> None:
     assert lock_pids(url) == [pid]
 
 
-def _renewed(backend: Postgres, claim: Claim) -> list[str] | None:
+def _renewed(backend: Postgres, *claims: Claim) -> list[str] | None:
     """What a renewal says, if the server answers in time: a busy machine may be slower."""
     with suppress(StoreUnreachable):
-        return backend.renew([claim])
+        return backend.renew(claims)
     return None
 
 
@@ -175,11 +189,12 @@ def _renewed(backend: Postgres, claim: Claim) -> list[str] | None:
 def test_an_acquisition_that_was_answered_late_is_granted_once(kind: str, client: Clients) -> None:
     """The same owner comes back: one lock, one fence, and free after one release."""
     url = store(kind)
-    one, two = client(url, patience=0.2), client(url)
+    one, two = client(url), client(url)
     take(one, asked("other"))
     request = asked()
     (pid,) = lock_pids(url)
     before = lock_count(url)
+    one.patience = 0.2
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(StoreUnreachable):
@@ -187,28 +202,23 @@ def test_an_acquisition_that_was_answered_late_is_granted_once(kind: str, client
     finally:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: lock_count(url) > before)
+    one.patience = 60
     assert isinstance(two.try_acquire(asked()), Taken)
-    claim = eventually(lambda: _taken(one, request))
+    claim = take(one, request)
     assert one.renew([claim]) == [RENEWED]
     one.release(claim)
     assert granted(two, asked()).fence > claim.fence
-
-
-def _taken(backend: Postgres, request: Request) -> Claim | None:
-    try:
-        return take(backend, request)
-    except StoreUnreachable:
-        return None
 
 
 @pytest.mark.parametrize("kind", [SESSION, BARE])
 def test_a_grant_that_came_too_late_is_given_back(kind: str, client: Clients) -> None:
     """Its owner does not ask again: the next renewal of anything frees it, ended clean."""
     url = store(kind)
-    one, two = client(url, patience=0.2), client(url)
+    one, two = client(url), client(url)
     kept = take(one, asked("other"))
     (pid,) = lock_pids(url)
     before = lock_count(url)
+    one.patience = 0.2
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(StoreUnreachable):
@@ -221,11 +231,130 @@ def test_a_grant_that_came_too_late_is_given_back(kind: str, client: Clients) ->
     assert granted(two, asked()).wait == (0 if kind == SESSION else 30)
 
 
+@pytest.mark.parametrize("kind", [SESSION, BARE, "postgres-xact"])
+def test_a_grant_that_comes_too_late_stays_with_nobody(kind: str, client: Clients) -> None:
+    """Whoever asked has no other lease and asks no more: what it was granted is free all the same,
+    and the same owner could still come back."""
+    url = store(kind)
+    one = client(url)
+    one.release(take(one, asked("other")))
+    pid = one._link.main().backend_pid
+    one.patience = 0.2
+    request = asked()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnreachable):
+            one.try_acquire(request)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: pid not in connections(url) and lock_count(url) == 0)
+    one.patience = 60
+    assert isinstance(one.try_acquire(request), Granted)
+
+
+@pytest.mark.parametrize("kind", [SESSION, BARE, "postgres-xact"])
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_could_not_be_released_is_free_once_the_server_answers(
+    kind: str, others: int, client: Clients
+) -> None:
+    """Without another verb if nothing else is held; else with the next renewal of that."""
+    url = store(kind)
+    one = client(url)
+    kept = [take(one, asked(f"other {number}")) for number in range(others)]
+    before = lock_count(url)
+    claim = take(one, asked())
+    pids = connections(url)
+    one.patience = 0.2
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnreachable):
+            one.renew([claim])
+        with pytest.raises(StoreUnreachable):
+            one.release(claim)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    one.patience = 60
+    if kept:
+        assert eventually(lambda: _renewed(one, kept[0])) == [RENEWED]
+    eventually(lambda: lock_count(url) == before)
+    assert isinstance(client(url).try_acquire(asked()), Granted)
+
+
+@pytest.mark.parametrize("kind", [SESSION, BARE, "postgres-xact"])
+def test_what_is_not_renewed_in_time_does_not_stay(kind: str, client: Clients) -> None:
+    """Its holder counts it as lost and has no reason to say so: it ends with another's renewal."""
+    url = store(kind)
+    one = client(url)
+    kept = take(one, asked("other", ttl=3600))
+    before = lock_count(url)
+    take(one, asked(ttl=0.1))
+
+    def is_gone() -> bool:
+        assert one.renew([kept]) == [RENEWED]
+        return lock_count(url) == before
+
+    eventually(is_gone)
+
+
+def test_without_the_table_a_late_grant_is_no_clean_end(client: Clients) -> None:
+    """A holder's session ends while it works; another is granted the slot too late and gives it
+    back: who listened waits for the first one all the same."""
+    url = store(BARE)
+    one, two, three = client(url), client(url), client(url)
+    take(one, asked())
+    kept = take(two, asked("other"))
+    assert three.watch("turn")
+    assert isinstance(three.try_acquire(asked()), Taken)
+    pids = lock_pids(url)
+    one.close()
+    eventually(lambda: lock_pids(url) != pids)
+    (pid,) = lock_pids(url)
+    before = lock_count(url)
+    two.patience = 0.2
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnreachable):
+            two.try_acquire(asked())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: lock_count(url) > before)
+    two.patience = 60
+    assert two.renew([kept]) == [RENEWED]
+    assert lock_count(url) == before
+    assert granted(three, asked(ttl=7)).wait == 7
+
+
+def test_a_transaction_that_hangs_costs_the_others_nothing(client: Clients) -> None:
+    """All are asked before any is waited for; the one that hangs is not known."""
+    url = store("postgres-xact")
+    one = client(url)
+    claim = take(one, asked("hangs"))
+    (pid,) = lock_pids(url)
+    others = [take(one, asked(f"other {number}")) for number in range(3)]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):  # the second time the first answer is still missing
+            one.patience = 2
+            answers = eventually(lambda: _renewed(one, claim, *others))
+            assert answers == [UNKNOWN, RENEWED, RENEWED, RENEWED]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    one.patience = 60
+    assert eventually(lambda: _all_renewed(one, claim, *others))
+
+
+def _all_renewed(backend: Postgres, *claims: Claim) -> bool:
+    return backend.renew(claims) == [RENEWED] * len(claims)
+
+
 def test_a_frozen_connection_is_left_if_nothing_depends_on_it(client: Clients) -> None:
     """Mode lease connects anew: the other connection works."""
     url = store(LEASE)
-    one = client(url, patience=0.5)
+    one = client(url)
     claim = take(one, asked())
+    one.patience = 0.5
     rows = postgres.server().execute(
         f"SELECT pid FROM pg_stat_activity WHERE datname = '{database(url)}'"
     )
@@ -242,9 +371,10 @@ def test_a_frozen_connection_is_left_if_nothing_depends_on_it(client: Clients) -
 def test_the_reply_to_a_renewal_before_is_no_answer_to_this_one(client: Clients) -> None:
     """A late RENEWED is taken in and not passed on: meanwhile the lease was broken."""
     url = store(SESSION)
-    one, two = client(url, patience=0.2), client(url)
+    one, two = client(url), client(url)
     claim = take(one, asked())
     (pid,) = lock_pids(url)
+    one.patience = 0.2
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(StoreUnreachable):
@@ -252,6 +382,7 @@ def test_the_reply_to_a_renewal_before_is_no_answer_to_this_one(client: Clients)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert two.break_lease("turn", 0)
+    one.patience = 60
     assert one.renew([claim]) == [LOST]
 
 
@@ -344,3 +475,33 @@ def test_after_forget_a_child_has_a_connection_of_its_own(client: Clients) -> No
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     assert one.renew([claim]) == [RENEWED]
+
+
+@pytest.mark.parametrize("passed", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", [SESSION, "postgres-xact"])
+def test_a_forked_child_keeps_no_session_that_was_being_made(kind: str, passed: int) -> None:
+    """A thread connects or asks while another forks: the child has no copy of its socket, which
+    would keep the lock for as long as the child lives."""
+    url = store(kind)
+    port = postgres.server().port
+    with Proxy(port) as proxy, ThreadPoolExecutor(1) as pool:
+        proxy.delay(0.1)
+        one = Postgres(parse(url.replace(f":{port}/", f":{proxy.port}/")), 60)
+        asking = pool.submit(one.try_acquire, asked())
+        eventually(lambda: proxy.connections and proxy.passed >= passed)
+        child = os.fork()
+        if not child:
+            os._exit(len(_connected_to(proxy.port)))
+        assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 0
+        assert isinstance(asking.result(), Granted)
+        one.close()
+
+
+def _connected_to(port: int) -> list[int]:
+    """This process' sockets that lead to the port."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as each:
+            if each.getpeername()[1:2] == (port,):
+                found.append(int(name))
+    return found

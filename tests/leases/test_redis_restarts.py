@@ -84,8 +84,7 @@ def test_work_waits_after_the_data_were_emptied(servers: Callable[..., Server]) 
     with opened(f"redis://127.0.0.1:{server.port}") as store:
         eventually(lambda: wait_for_work(store) == 0, within=120)
         valkey.ask(server.port, "FLUSHALL")
-        assert wait_for_work(store, ttl=1000) > 900
-        assert wait_for_work(store) > 0
+        assert wait_for_work(store, ttl=10000) > 9000
 
 
 def test_work_waits_until_a_young_server_has_been_up_for_the_ttl(
@@ -94,11 +93,10 @@ def test_work_waits_until_a_young_server_has_been_up_for_the_ttl(
     """What a server that forgot may have promised has run out by then."""
     server = servers()
     with opened(f"redis://127.0.0.1:{server.port}") as store:
-        answer = store.try_acquire(request(ttl=1000))
+        answer = store.try_acquire(request(ttl=10000))
         assert isinstance(answer, Granted)
-        assert 900 < answer.wait <= 1000
+        assert 9000 < answer.wait <= 10000
 
-        assert wait_for_work(store) > 0
         eventually(lambda: wait_for_work(store) == 0, within=120)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lifeline import lock
 from support.hosts import Host, argv, below, ended, keeper_of, runner_of
 from support.lifelines import LIFELINE, Work, answer, lifeline, run, tick
+from support.screen import ScreenTerminal
 from support.servers import files, free_port, valkey
 from support.spawning import Spawner, alive
 from support.waiting import eventually
@@ -205,6 +207,111 @@ def test_what_a_dead_run_left_is_ended_with_several_on_a_host(
     assert not alive(job)
 
 
+def test_an_orphan_keeps_it_though_the_job_has_leases_of_its_own(
+    spawn: Spawner, hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """One that uses files of the same directory itself, and forks: its child is the job's, too."""
+    url = files.fresh()
+    body = """
+from lifeline import lock
+lock("another", sys.argv[1]).acquire()
+child()
+work()
+"""
+    body = Work(tmp_path / "job", body)
+    words = run("--lock", url, "--name", name, "--", *body.argv, url)
+    first = hosts[0].here(*words)
+    (job,), (orphan,) = body.wait_for("start"), body.wait_for("child")
+    for pid in (first.pid, job):
+        os.kill(pid, signal.SIGKILL)
+    first.wait(120)
+    eventually(lambda: not alive(job))
+    holders = [LIFELINE, "lock", "holders", "--lock", url, name]
+    assert alive(orphan)
+    assert spawn.run(*holders).returncode == 0
+    os.kill(orphan, signal.SIGKILL)
+    eventually(lambda: spawn.run(*holders).returncode == 3)
+
+
+STORE = """
+import os, time
+from lifeline.backends.redis.backend import open_backend as redis
+
+
+class Faulty:
+    def __init__(self, inner):
+        self.__dict__["inner"] = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.inner, name, value)
+
+    def renew(self, claims):
+        if os.path.exists(os.environ["HANGS"]):
+            time.sleep(3600)
+        if os.path.exists(os.environ["FAILS"]):
+            raise KeyError("a fault in a driver")
+        return self.inner.renew(claims)
+
+
+def open_backend(url):
+    return Faulty(redis("redis:" + url.partition(":")[2]))
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A store of somebody else's, whose driver fails or hangs once a file is there."""
+    site = tmp_path / "site"
+    meta = site / "faulty_store-1.0.dist-info"
+    meta.mkdir(parents=True)
+    (site / "faulty_store.py").write_text(STORE)
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-store\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text(
+        "[lifeline.stores]\nfaulty = faulty_store:open_backend\n"
+    )
+    files = {"HANGS": str(tmp_path / "hangs"), "FAILS": str(tmp_path / "fails")}
+    return valkey.fresh().replace("redis:", "faulty:"), {"PYTHONPATH": str(site), **files}
+
+
+STUBBORN = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say("start")
+time.sleep(3600)
+"""
+
+
+def test_a_fault_in_a_driver_ends_the_job(
+    faulty: tuple[str, dict[str, str]], hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """In time, though it ignores TERM: the runner does not leave before it is gone."""
+    url, env = faulty
+    job = Work(tmp_path / "job", STUBBORN)
+    first = hosts[0].here(*run("--lock", url, "--name", name, *SHORT, "--", *job.argv), **env)
+    (pid,) = job.wait_for("start")
+    Path(env["FAILS"]).touch()
+    code, err = ended(first)
+    assert code == 76
+    assert not alive(pid)
+    assert "the store's driver failed: KeyError in faulty_store.py" in err
+
+
+def test_a_verb_without_an_end_holds_up_no_end_of_a_job(
+    faulty: tuple[str, dict[str, str]], hosts: list[Host], tmp_path: Path, name: str
+) -> None:
+    """The runner is stopped and its keeper's store hangs: the keeper ends the job all the same."""
+    url, env = faulty
+    job = Work(tmp_path / "job", STUBBORN)
+    first = hosts[0].here(*run("--lock", url, "--name", name, *SHORT, "--", *job.argv), **env)
+    (pid,) = job.wait_for("start")
+    os.kill(first.pid, signal.SIGSTOP)
+    Path(env["HANGS"]).touch()
+    eventually(lambda: not alive(pid))
+    first.kill()
+
+
 # --- loss -------------------------------------------------------------------------------------
 
 
@@ -213,7 +320,7 @@ def test_a_lost_lease_ends_the_job(
 ) -> None:
     """A lease that is broken by hand ends its job, with exit 76, and a restart does not hide it."""
     words = run("--lock", url, "--name", name, "--restart", "always", *SHORT, "--", *work.argv)
-    first = hosts[0].start(*words)
+    first = hosts[0].here(*words)
     work.wait_for("start")
     fence = int(seen(work)[0]["LIFELINE_FENCE"])
     broken = lifeline(spawn, "lock", "break", name, "--slot", "0", "--lock", url, "--yes")
@@ -222,7 +329,8 @@ def test_a_lost_lease_ends_the_job(
     code, err = ended(first)
     assert code == 76
     assert "the lease is lost" in err
-    assert work.said("end") == work.said("start")
+    assert not work.working()
+    work.check(starts=1)
     history = spawn.run(
         LIFELINE, "history", name, "--json", env={"LIFELINE_STATE_DIR": str(hosts[0].state)}
     )
@@ -306,6 +414,35 @@ def test_a_secret_stays_one(
         server.close()
 
 
+def test_a_password_on_a_command_line_is_warned_of_and_not_shown(
+    spawn: Spawner, work: Work, name: str
+) -> None:
+    """Before the store is asked, by each verb, once; what shows command lines leaves it out."""
+    secret = "hunter2-and-a-half"
+    server = valkey.new_server("--requirepass", secret)
+    try:
+        url = f"{valkey.url_of(server.port)}&password={secret}"
+        first = spawn(*run("--lock", url, "--name", name, "--", *work.argv))
+        work.wait_for("start")
+        for words in (
+            ("run", "--lock", url, "--name", name, "--per-host", "2", "--", "true"),
+            ("lock", "check", url),
+            ("lock", "holders", "--lock", url),
+            ("signal", "--lock", url, name),
+        ):
+            told = lifeline(spawn, *words)
+            assert told.stderr.count("holds a password") == 1, words
+            assert secret not in told.stdout + told.stderr
+        for words in (("explain", "--json", name), ("status", "--json"), ("explain", name)):
+            told = lifeline(spawn, *words)
+            assert secret not in told.stdout + told.stderr
+        work.make("over")
+        code, err = ended(first)
+        assert (code, err.count("holds a password")) == (0, 1)
+    finally:
+        server.close()
+
+
 # --- wrong use, and stores that will not do ---------------------------------------------------
 
 WRONG = {
@@ -384,6 +521,21 @@ def test_a_break_asks_first(url: str, spawn: Spawner, name: str) -> None:
     assert told.returncode == 2
     assert "--yes" in told.stderr
     assert lifeline(spawn, *words, "--yes").returncode == 3
+
+
+def test_a_break_is_of_the_holder_that_was_asked_about(spawn: Spawner, url: str, name: str) -> None:
+    """Who has it by the time of the answer is not the one that was meant."""
+    turn = lock(name, url)
+    turn.acquire()
+    words = (LIFELINE, "lock", "break", name, "--slot", "0", "--lock", url)
+    terminal = ScreenTerminal(spawn, *words)
+    terminal.wait_for("held by")
+    turn.release()
+    turn.acquire()
+    terminal.type("y\n")
+    terminal.wait_for("nothing was broken")
+    assert terminal.process.wait(120) == 1
+    turn.release()
 
 
 def test_check_and_setup(url: str, spawn: Spawner) -> None:

@@ -133,6 +133,50 @@ def test_a_password_is_not_shown_whatever_is_in_it(
     assert SECRET not in redact(url)
 
 
+@pytest.mark.parametrize("cut", "/?#")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:{}@127.0.0.1/db",
+        "postgresql://u:{}@127.0.0.1/db?mode=lease",
+        "redis://u:{}@127.0.0.1/0",
+        "rediss://u:{}@127.0.0.1",
+        "redis+sentinel://u:{}@127.0.0.1:1/service",
+        "redlock:redis://u:{}@127.0.0.1:1,redis://127.0.0.1:2,redis://127.0.0.1:3",
+        "redlock:redis://127.0.0.1:1,redis://127.0.0.1:2,redis://u:{}@127.0.0.1:3",
+        "dynamodb://u:{}@table",
+        "dynamodb://table?endpoint=http://u:{}@127.0.0.1",
+        "dynamodb://table?endpoint=http%3A//u%3A{}%40127.0.0.1",
+    ],
+)
+def test_a_password_that_is_cut_off_is_not_taken_for_a_port_and_a_path(url: str, cut: str) -> None:
+    """`12/hunter2` before an @ would be port 12 and a database that messages name."""
+    with pytest.raises(UsageError) as caught:
+        open_store(url.format(f"12{cut}{SECRET}"))
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dynamodb://table?endpoint=http://[x",
+        "dynamodb://table?endpoint=http://a%20b",
+        "dynamodb://table?endpoint=http://a:b",
+        "dynamodb://table?endpoint=http://a:99999",
+        "redis://h:1/0?namespace=\udcff",
+        "redis://h:1/0?other=\udcff",
+        "postgresql://h/d?namespace=\udcff",
+        "postgresql://\udcff/d",
+        "dynamodb://table?namespace=\udcff",
+        "dynamodb://table?region=\udcff",
+    ],
+)
+def test_what_no_driver_could_take_is_wrong_use(url: str) -> None:
+    """It is said before anything is asked, without a traceback."""
+    with pytest.raises(UsageError):
+        open_store(url)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -272,6 +273,32 @@ def test_what_run_started_ends_with_the_task(
         assert spawn.run(INVOKE, "app.terminate", cwd=app.directory).returncode == 0
     assert invoke.wait(120) == -signal.SIGTERM
     assert [pid for pid in pids if alive(pid)] == []
+
+
+CLEANS = """\
+def clean_up(*_):
+    say("term")
+    time.sleep(1)  # what it has to do
+    say("clean")
+    sys.exit()
+
+signal.signal(signal.SIGTERM, clean_up)
+say("start")
+while True: time.sleep(0.01)
+"""
+
+
+def test_a_runner_below_a_task_is_told_once(spawn: Spawner, tmp_path: Path) -> None:
+    """`terminate` tells the task alone, which tells the runner: a second TERM would be KILL now."""
+    job = Work(tmp_path / "job", CLEANS)
+    words = run("--name", tmp_path.name, "--", *job.argv)
+    app = project(tmp_path / "app", f"c.run({shlex.join(words)!r})")
+    invoke = spawn(INVOKE, "app.lifeline", cwd=app.directory)
+    (pid,) = job.wait_for("start")
+    ended = spawn.run(INVOKE, "app.terminate", cwd=app.directory)
+    assert ended.returncode == 0, ended.stderr
+    assert (job.said("term"), job.said("clean")) == ([pid], [pid])
+    assert invoke.wait(120) == -signal.SIGTERM
 
 
 def test_a_stubborn_command_is_killed_before_the_task_dies(spawn: Spawner, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lifeline import LifelineError, Outcome, UsageError, find_twins, terminate
 from support.agent import Agent
 from support.frozen import freeze
-from support.lifelines import Work, lifeline, namespace, run, tick, unique_sleep
+from support.lifelines import Work, lifeline, line, namespace, python, run, tick, unique_sleep
 from support.spawning import Spawner, alive
 from support.waiting import eventually
 
@@ -341,6 +341,42 @@ def test_threads_belong_to_the_one_that_runs(spawn: Spawner, tmp_path: Path) -> 
     assert len(work.said("thread")) == 8
     assert tick(spawn, *FOUND, "--", *work.argv).returncode == 9
     work.check(starts=1)
+
+
+@pytest.mark.parametrize("why", ["a twin", "a hold", "a lease", "a store"])
+def test_a_thread_that_stands_down_blocks_nobody(why: str, spawn: Spawner, tmp_path: Path) -> None:
+    """SystemExit ends the thread, and the process lives on: it is none of the starters any more."""
+    lock = {"a lease": f"file:{tmp_path}/locks", "a store": "file:/dev/null/none"}.get(why)
+    body = (
+        "import threading\n"
+        "if os.environ.get('THREAD'):\n"
+        f"    thread = threading.Thread(target=lifeline, kwargs={{'lock': {lock!r}}})\n"
+        "    thread.start()\n    thread.join()\n    stand_by('lives on')\n"
+        "lifeline()\nwork()\n"
+    )
+    work = script(tmp_path, body)
+    first = None
+    if why == "a hold":
+        assert lifeline(spawn, "hold", "--", *work.argv).returncode == 0
+    elif why == "a twin":
+        first = spawn(*work.argv)
+        work.wait_for("start")
+    elif why == "a lease":
+        other = "from lifeline import lock; import sys\n"
+        other += "with lock(*sys.argv[1:]): print(flush=True); sys.stdin.read()"
+        holder = spawn(*python(other, work.script, lock or ""), stdin=-1)
+        assert line(holder) == ""
+    lives_on = spawn(*work.argv, env={"THREAD": "1"})
+    work.wait_for("lives on")
+    if first:
+        os.kill(first.pid, signal.SIGTERM)
+        assert first.wait(120) == 0
+    lifeline(spawn, "release", "--", *work.argv)
+    before = len(work.said("start"))
+    spawn(*work.argv)
+    work.wait_for("start", times=before + 1)
+    assert lives_on.poll() is None
+    work.check(starts=before + 1)
 
 
 # --- how the program was started --------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.lifelines import (
+    LIFELINE,
     Work,
     lifeline,
     line,
@@ -79,6 +80,25 @@ def test_p3_a_twin_is_found_below_its_wrapper(
     work.check(starts=1)
 
 
+@pytest.mark.parametrize("how", ["renamed", "called"])
+def test_p3_a_runner_that_others_cannot_recognise_starts_nothing(
+    how: str, spawn: Spawner, work: Work
+) -> None:
+    """P3: under another name, or called by a program, it would be no twin to anybody: exit 75."""
+    if how == "renamed":
+        other = work.directory / "other"
+        other.symlink_to(LIFELINE)
+        words = [str(other)]
+    else:
+        words = python("import sys; from lifeline.__main__ import main; sys.exit(main())")
+    name = unique_sleep()[1]
+    for options in ((), ("--exec",), ("--on-running", "replace"), ("--name", name)):
+        refused = spawn.run(*words, "run", *options, "--", *work.argv)
+        assert refused.returncode == 75
+        assert "others cannot recognise this process by its command line" in refused.stderr
+    work.check(starts=0)
+
+
 def test_p3_what_only_mentions_the_command_is_no_twin(spawn: Spawner, tmp_path: Path) -> None:
     """P3: an editor, a grep, a longer name, part of the arguments: none of them is the command."""
     work = Work(tmp_path / "work", "stand_by('start')\n")
@@ -144,7 +164,7 @@ def test_p5_orphaned_forked_children_do_not_block_the_next_start(
 ) -> None:
     """P5: the main process is killed, its forked children live on; the next tick starts anew."""
     work = Work(tmp_path / "work", "kids = [child() for _ in range(3)]\nwork()\n")
-    first = spawn(*run(*how, "--settle", "100ms", "--", *work.argv))
+    first = spawn(*run(*how, "--settle", "1s", "--", *work.argv))
     (pid,) = work.wait_for("start")
     children = work.wait_for("child", times=3)
     assert {(look(each) or look(1)).sid for each in children} == {pid}  # type: ignore[union-attr]
@@ -164,7 +184,7 @@ def test_p5_orphaned_forked_children_do_not_block_the_next_start(
 def _started(spawn: Spawner, work: Work, how: list[str]) -> int | None:
     """Starts the job until that succeeds: the pid that works then."""
     before = len(work.said("start"))
-    ticked = spawn(*run(*how, *FOUND, "--settle", "100ms", "--", *work.argv))
+    ticked = spawn(*run(*how, *FOUND, "--settle", "1s", "--", *work.argv))
     eventually(lambda: ticked.poll() is not None or len(work.said("start")) > before)
     return work.said("start")[-1] if ticked.poll() is None else None
 

@@ -24,7 +24,7 @@ HELPERS = """
 import os, signal, subprocess, sys, time
 from lifeline.processes import tree
 from lifeline.processes.records import read
-from lifeline.processes.table import LinuxTable, Process
+from lifeline.processes.table import LinuxTable, Process, snapshot
 
 table = LinuxTable()
 
@@ -52,6 +52,10 @@ def kill(pid):
 
 def exact(pid):
     return table.facts(pid).process
+
+
+def below(pid):
+    return [facts.process for facts in snapshot(table) if facts.parent == pid]
 
 
 def alive(pid):
@@ -177,9 +181,140 @@ def test_p15_a_session_whose_id_came_back_is_not_the_dead_runs(
     assert inside.do("result = start(*argv, pid=job, session=True)", argv=argv) == job
     (_, twin) = work.wait_for("start", times=2)
     assert (twin == job) is leads
-    found = inside.run(*run(*FOUND, "--settle", "10ms", "--", *work.argv))
+    found = inside.run(*run(*FOUND, "--settle", "1s", "--", *work.argv))
     assert (found.returncode, found.stderr) == (9, "")
     assert inside.do(f"result = alive({twin})")
+
+
+# Forks once more and leaves: a stranger's session without its leader.
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.execvp("sleep", ["sleep", "3602"])
+"""
+
+
+def daemon(inside: Agent, session: int) -> int:
+    """Start a stranger's daemon in a session that has the number of a dead one; its pid."""
+    told: int = inside.do(
+        "start(sys.executable, '-c', daemon, pid=session, session=True)\n"
+        "children.pop(session).wait()\n"
+        "(result,) = [facts.process.pid for facts in snapshot(table) if facts.session == session]",
+        daemon=DAEMON,
+        session=session,
+    )
+    return told
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["autogroup", "no autogroup"])
+def test_p15_a_daemon_in_a_session_whose_number_came_back_is_a_strangers(
+    marked: bool, inside: Agent, tmp_path: Path
+) -> None:
+    """P15: all of the dead run's session is gone, and a daemon has come to be in one of its number.
+
+    Its leader is gone, as that of the dead run is: that proves nothing, and it is not touched.
+    """
+    work = Work(tmp_path / "work")
+    runner = inside.do("result = start(*argv)", argv=run("--", *work.argv))
+    (job,) = work.wait_for("start")
+    inside.do("os.kill(job, 9); kill(runner); os.waitpid(job, 0)", runner=runner, job=job)
+    if not marked:
+        forget_mark(tmp_path)
+    stranger = daemon(inside, job)
+    inside.start(*run("--", *work.argv))
+    work.wait_for("start", times=2)
+    assert inside.do("result = alive(pid)", pid=stranger)
+
+
+def forget_mark(directory: Path) -> None:
+    """Make the run record as it is where the kernel has no name for sessions."""
+    (record,) = (directory / "state" / "runs").iterdir()
+    lines = record.read_bytes().split(b"\n")
+    (mark,) = [at for at, line in enumerate(lines) if line.startswith(b"mark ")]
+    lines[mark] = b"mark "
+    record.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize("verb", ["terminate", "replace"])
+def test_p15_between_two_runs_the_session_is_nobodys(
+    verb: str, inside: Agent, tmp_path: Path
+) -> None:
+    """P15: the runner waits to start its job again, whose pid is a stranger's: he lives."""
+    name = ("--name", tmp_path.name)
+    log = tmp_path / "log"
+    job = f"echo $$ >>{log}; exit 3"
+    options = ("--restart", "always", "--backoff", "1h")
+    inside.do("runner = start(*argv)", argv=run(*name, *options, "--", "sh", "-c", job))
+    pid = int(eventually(lambda: log.exists() and log.read_text(), within=120))
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=pid), within=120)
+    inside.do("start('sleep', '3601', pid=pid, session=True)", pid=pid)
+    if verb == "terminate":
+        ended = inside.run(LIFELINE, "terminate", tmp_path.name)
+    else:
+        ended = inside.run(*run(*name, "--on-running", "replace", "--", "true"))
+    assert ended.returncode == 0, ended.stderr
+    assert inside.do("result = [alive(pid), children[runner].wait()]", pid=pid) == [True, 143]
+
+
+def test_p15_a_twin_does_not_vouch_for_its_session(inside: Agent, tmp_path: Path) -> None:
+    """P15: a twin started by hand has come to be in a session of that number: it is ended alone."""
+    log, go = tmp_path / "log", tmp_path / "go"
+    words = ["sh", "-c", f"echo $$ >>{log}; if test -e {go}; then sleep 3601; fi; exit 3"]
+    inside.do("start(*argv)", argv=run("--restart", "always", "--backoff", "1h", "--", *words))
+    pid = int(eventually(lambda: log.exists() and log.read_text(), within=120))
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=pid), within=120)
+    go.touch()
+    shell = ["sh", "-c", '"$@"; sleep 3602; :', "sh", *words]
+    inside.do("start(*argv, pid=pid, session=True)", pid=pid, argv=shell)
+    twin = int(eventually(lambda: log.read_text().split()[1:], within=120)[0])
+    ended = inside.run(LIFELINE, "terminate", "--", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert inside.do("result = [alive(pid), alive(twin)]", pid=pid, twin=twin) == [True, False]
+
+
+def test_p15_a_process_group_whose_number_came_back_gets_no_signal(
+    inside: Agent, tmp_path: Path
+) -> None:
+    """P15: the job is reaped, a child in a session of its own lives on: its group is a stranger's.
+
+    A signal to the runner is not passed on to that group.
+    """
+    body = (
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    child('fled', ignore_term=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "say('over')\n"
+    )
+    work = Work(tmp_path / "work", body)
+    runner = inside.do("result = start(*argv)", argv=run("--grace", "1h", "--", *work.argv))
+    (job,), (fled,) = work.wait_for("over"), work.wait_for("fled")
+    eventually(lambda: inside.do("result = table.facts(pid) is None", pid=job), within=120)
+    inside.do("start('sleep', '3601', pid=pid, session=True)", pid=job)
+    # The one comes in no later than the other, after which the run is over.
+    inside.do("os.kill(runner, signal.SIGUSR1); os.kill(fled, 9)", runner=runner, fled=fled)
+    told = inside.do("result = [children[runner].wait(), alive(pid)]", runner=runner, pid=job)
+    assert told == [0, True]
+
+
+def test_p15_who_has_the_pid_of_a_dead_parent_has_children_of_his_own(inside: Agent) -> None:
+    """P15: one of the tree has gone on TERM and its pid is a stranger's: that one's child lives."""
+    told = inside.do(
+        "pid = start('sleep', '3600')\n"
+        "found = exact(pid)\n"
+        "known = {found: None}\n"
+        "def find():\n"
+        "    if pid in children and children[pid].poll() is not None:\n"
+        "        children.pop(pid)\n"
+        "        start('sh', '-c', 'sleep 3601 & wait', pid=pid)\n"
+        "        while not below(pid): pass\n"
+        "    known.update(dict.fromkeys(tree.descendants(snapshot(table), known)))\n"
+        "    return list(known)\n"
+        "ended = tree.end(tree.Ending(table, find, grace=60.0))\n"
+        "result = [[each.process == found for each in ended], alive(pid), len(below(pid))]\n"
+    )
+    assert told == [[True], True, 1]
 
 
 def test_p15_waiting_ends_although_the_pid_is_used_again(inside: Agent, tmp_path: Path) -> None:

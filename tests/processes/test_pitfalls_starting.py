@@ -76,7 +76,7 @@ def test_p2_even_if_the_younger_one_has_left_no_record(
     spawn: Spawner, work: Work, state_dir: Path
 ) -> None:
     """P2: a younger one that does not leave has decided, whatever files there are."""
-    argv = run("--exit-code-if-running", "9", "--settle", "300ms", "--", *work.argv)
+    argv = run("--exit-code-if-running", "9", "--settle", "1s", "--", *work.argv)
     older, opener = starter_between_fork_and_exec(argv)
     spawn(*argv)
     work.wait_for("start")

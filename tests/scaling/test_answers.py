@@ -179,6 +179,32 @@ def test_a_page_without_a_number_is_an_error(server: Server, body: bytes) -> Non
         http.make({"url": server.url})()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content-Length": "400"}, {"Transfer-Encoding": "chunked"}],
+    ids=["length", "chunks"],
+)
+@pytest.mark.parametrize("places", [{}, {"ready": "n"}], ids=["number", "object"])
+def test_a_page_that_breaks_off_is_an_error(
+    server: Server, headers: dict[str, str], places: dict[str, str]
+) -> None:
+    """What came of it would do: `0` of 400 bytes, the first chunk of several."""
+    text = b'{"n": 0}' if places else b"0"
+    server.headers = headers
+    server.body = b"%x\r\n%s\r\n" % (len(text), text) if "chunked" in headers.values() else text
+    with pytest.raises(ProbeError, match="IncompleteRead"):
+        http.make({"url": server.url, **places})()
+
+
+def test_too_long_an_answer_is_an_error(server: Server) -> None:
+    """Nobody reads on for ever, and the beginning is no answer: part of a number is one, too."""
+    server.body = b"1" + b" " * (1 << 20)
+    with pytest.raises(ProbeError, match="TooLong"):
+        http.make({"url": server.url})()
+    with pytest.raises(ProbeError, match="printed more than"):
+        command.make({"run": [sys.executable, "-c", "print('1' + ' ' * 70_000)"]})()
+
+
 @pytest.mark.parametrize("status", [204, 301, 401, 404, 429, 500, 503])
 def test_a_page_that_is_not_there_is_an_error(server: Server, status: int) -> None:
     """Named with its status, without the URL: that may hold a token."""

@@ -99,6 +99,41 @@ def test_a_mistake_is_told_with_its_line(
     assert "\n" not in message
 
 
+HEROKU = 'target = { kind = "heroku", app = "shop", token = "x" }'
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fights"),
+    [
+        (HEROKU, HEROKU.replace(" }", ', type = "worker", timeout = 3 }'), True),
+        (HEROKU, HEROKU.replace(" }", ', type = "mailer" }'), False),
+        (HEROKU, GOOD.splitlines()[2], False),
+        (GOOD.splitlines()[2], GOOD.splitlines()[2], True),
+        (
+            'target = { kind = "pool", name = "mail", command = ["a"] }',
+            'target = { kind = "pool", name = "mail", command = ["b"], busy = "children" }',
+            True,
+        ),
+    ],
+)
+def test_two_scalers_of_the_same_workers_are_refused(
+    tmp_path: Path, one: str, other: str, fights: bool
+) -> None:
+    """If both may apply what they decide; one of them may try other rules beside it."""
+    tables = [GOOD.replace(GOOD.splitlines()[2], target) for target in (one, other)]
+    tables[1] = tables[1].replace("[scale.mailers]", "[scale.others]")
+    assert len(read(tmp_path, tables[0] + "apply = true\n" + tables[1])) == 2
+    both = "".join(table + "apply = true\n" for table in tables)
+    if not fights:
+        assert len(read(tmp_path, both)) == 2
+        return
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, both)
+    assert f"{tmp_path}/lifeline.toml:20: [scale.others] sets the same workers as" in str(
+        refused.value
+    )
+
+
 def test_a_probe_without_a_kind_names_those_there_are(tmp_path: Path) -> None:
     """The two plain ones among them."""
     text = GOOD.replace('kind = "command", run', "run", 1)

@@ -164,6 +164,32 @@ def test_one_failing_probe_of_two_forbids_down_and_allows_up() -> None:
     assert stand.tick(0) == 1
 
 
+@pytest.mark.parametrize("combine", ["max", "sum"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_failure_leaves_each_rule_where_it_stands(combine: str, first: bool) -> None:
+    """Of the probe that failed, and of the other: a step that is held stays so afterwards."""
+    one, other = Queue(10), Queue(0)
+    stand = Stand(1, 0, **BARE, combine=combine)
+    stand.scaler = stand.make(probe=[one, other] if first else [other, one])
+    assert stand.tick() == 5
+    one.sample = 9
+    for failing in (one, other):
+        said, failing.sample = failing.sample, ProbeError("away")
+        assert stand.tick() == 5
+        failing.sample = said
+        assert [stand.tick(), stand.tick()] == [5, 5]
+
+
+def test_a_probe_takes_no_step_that_another_stands_on() -> None:
+    """With the first of two away, the second is held where it stood itself."""
+    one, other = Queue(20), Queue(0)
+    stand = Stand(1, 0, **BARE)
+    stand.scaler = stand.make(probe=[one, other])
+    assert stand.tick() == 10
+    one.sample, other.sample, stand.fleet.workers = ProbeError("away"), 18, 5
+    assert stand.tick() == 5
+
+
 def test_without_any_answer_all_stays_for_ever() -> None:
     """If nothing else is asked for; and an operator's max is no reason to end anybody."""
     stand = Stand(9, ProbeError("away"), **BARE, max=5)
@@ -178,6 +204,15 @@ def test_a_fallback_after_its_time_adds_and_never_takes() -> None:
     assert stand.tick() == 3
     other = Stand(8, ProbeError("away"), **options)
     assert set(other.ticks(None, 1200)) == {8}
+
+
+def test_a_fallback_goes_as_others_do() -> None:
+    """Whom it started stays for a window after the first answer: no back and forth."""
+    stand = Stand(1, 0, on_error={"after": "1m", "at_least": 5})
+    for _ in range(2):
+        assert stand.ticks(ProbeError("away"), 100)[-1] == 5
+        assert set(stand.ticks(0, 300)) == {5}
+    assert stand.ticks(0, 20)[-1] == 1
 
 
 def test_an_outage_begins_the_time_to_none_anew() -> None:

@@ -105,6 +105,7 @@ def test_several_queues_have_an_age_only_if_all_of_them_tell() -> None:
 
 
 S = {"at_least": 0, "dynos": 1}
+N = {"at_least": 10, "dynos": 5, "until_below": 0}
 REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
     ({}, (), "rules are missing"),
     ({"rules": []}, ("rules",), "rules is a list of tables"),
@@ -136,6 +137,8 @@ REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
     ({"rules": [S], "min": 4, "max": 2}, ("max",), "max = 2 is less than min = 4"),
     ({"rules": [S], "max": 2, "min_active": 3}, ("min_active",), "more than max"),
     ({"rules": [S], "every": 0}, ("every",), "more than nothing"),
+    ({"rules": [S], "every": 0.0001}, ("every",), "every = 0.0001 is less than 10ms"),
+    ({"rules": [S, N]}, ("rules", 1, "until_below"), "no load is below that"),
     ({"rules": [S], "every": 1e11}, ("every",), "longer than a hundred years"),
     ({"rules": [S], "activate": 10**400}, ("activate",), "more than can be counted"),
     ({"rules": [S], "min": -(10**400)}, ("min",), "is negative"),

@@ -212,6 +212,36 @@ def test_simulate_compares_policies_and_draws_them(yard: Yard) -> None:
     assert data["done"] > 1000
 
 
+def test_a_trace_comes_from_a_pipe_and_its_name_is_anything(yard: Yard) -> None:
+    """What is no text is one line; a picture of a file with a bell in its name is an SVG."""
+    trace = yard.directory / "a\a<b"
+    trace.write_text("".join(f'{{"t": {t}, "ready": 2, "actual": 1}}\n' for t in range(9)))
+    told = yard.scale("simulate", trace.name, "--plot", "out.svg")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert ElementTree.parse(yard.directory / "out.svg").getroot().tag.endswith("svg")
+    (yard.directory / "latin").write_bytes(b'{"t": 1, "error": "\xe9"}\n')
+    for name, code in ((trace.name, 0), ("latin", 2)):
+        with (yard.directory / name).open() as pipe:
+            process = yard.spawn(LIFELINE, "scale", "simulate", "-", stdin=pipe)
+            _, err = process.communicate(timeout=120)
+        assert process.returncode == code
+        assert err == ("" if not code else "lifeline: standard input: this is not UTF-8\n")
+
+
+def test_once_says_that_a_target_is_left_alone(yard: Yard) -> None:
+    """Exit code 75 each time until it answers again, and explain says it, too."""
+    yard.write("[scale.mailers]\n" + APPLY + 'every = "1h"\n' + yard.head)
+    yard.say(5, 1)
+    assert yard.scale("once").returncode == 0
+    yard.say(5, "many")
+    assert yard.scale("once").returncode == 75
+    told = yard.scale("once")
+    assert told.returncode == 75
+    assert "mailers: 1, as it is (" in told.stdout
+    assert "; left alone for another " in told.stdout and ": 1 as last seen\n" in told.stdout
+    assert ": 1 as last seen" in yard.scale("explain").stdout
+
+
 def test_pause_and_resume_hold_one_direction_or_both(yard: Yard) -> None:
     """Until a time or for good; explain says so."""
     yard.write("[scale.mailers]\n" + APPLY + yard.head)
@@ -244,6 +274,9 @@ def test_pause_and_resume_hold_one_direction_or_both(yard: Yard) -> None:
         (("simulate", "sample:bursts", "--job", "0s"), 2, "--job has to be more than nothing"),
         (("simulate", "sample:bursts", "--plot", "missing/x.svg"), 75, "cannot be written"),
         (("record", "--count", "0"), 2, "--count"),
+        (("record", "--every", "0"), 2, "--every 0 is less than 10ms"),
+        (("simulate", "deep"), 2, "deep:1: no line of a trace"),
+        (("simulate", "latin"), 2, "latin: this is not UTF-8"),
         (("runn",), 2, "runn"),
     ],
 )
@@ -251,6 +284,8 @@ def test_what_cannot_be_meant_is_one_line(
     yard: Yard, words: tuple[str, ...], code: int, told: str
 ) -> None:
     """With the documented exit code, and never a traceback."""
+    (yard.directory / "deep").write_text("[" * 100_000)
+    (yard.directory / "latin").write_bytes(b'{"t": 1, "error": "\xe9"}\n')
     ended = yard.scale(*words)
     assert ended.returncode == code
     assert_one_line(ended, told)

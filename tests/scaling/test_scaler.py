@@ -245,6 +245,31 @@ def test_a_call_takes_less_time_than_the_lease_has() -> None:
     assert stand.tick(31) == 15  # it was not the target's fault: no pause
 
 
+def test_a_target_has_the_time_that_it_asks_for() -> None:
+    """More than lifeline gives one that says nothing; its lease may shorten it."""
+    stand = Stand(1, 25)
+    stand.fleet.timeout = 60.0  # type: ignore[attr-defined]
+    stand.make().tick()
+    assert stand.fleet.timeout == 60  # type: ignore[attr-defined]
+    stand.make(lease=Lease(30)).tick()
+    assert stand.fleet.timeout == 15  # type: ignore[attr-defined]
+
+
+def test_a_target_that_is_left_alone_is_not_said_to_be_well() -> None:
+    """Between the calls that fail, what was seen last is told as that, and as a failure."""
+    stand = Stand(1, 5, name="mailers")
+    stand.tick()
+    stand.fleet.read_error = TargetError("503")
+    for _ in range(2):
+        stand.tick()
+    for decision in (stand.scaler.tick(), stand.scaler.explain().decision):
+        assert (decision.desired, decision.actual, decision.failed) == (1, 1, True)
+        assert decision.reasons[-1].text == "left alone for another 20s: 1 as last seen"
+    stand.fleet.read_error = None
+    assert stand.tick(after=20) == 1
+    assert not stand.scaler.tick().failed
+
+
 # --- pauses and names ---------------------------------------------------------------------------
 
 
@@ -255,6 +280,19 @@ def test_a_pause_is_kept_until_its_end() -> None:
     assert [stand.tick(), stand.tick()] == [10, 1]
     ScalerState("mailers").set_pause(Pause(up=float("inf")))
     assert stand.tick(25) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b'{"na', b"[]", b"{}", b'{"up": null, "down": "soon"}'])
+def test_a_pause_that_cannot_be_read_is_one(state_dir: Path, content: bytes) -> None:
+    """In both directions, until somebody says what it is: damage is no word to go on."""
+    state = ScalerState("mailers")
+    state.set_pause(Pause(down=START))
+    (file,) = (state_dir / "scaling").glob("*.pause")
+    file.write_bytes(content)
+    stand = Stand(5, 25, **BARE, name="mailers")
+    assert [stand.tick(25), stand.tick(0)] == [5, 5]
+    state.set_pause(Pause())
+    assert stand.tick(0) == 1
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "-x", "a\nb"])

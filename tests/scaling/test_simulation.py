@@ -214,6 +214,12 @@ def test_a_line_of_a_trace_comes_back_as_it_was() -> None:
         (['{"t": 1, "ready": 2, "actual": 1, "retry_after": "soon"}'], "is no time"),
         (['{"t": 1, "ready": 2, "actual": 1, "write_retry_after": "soon"}'], "is no time"),
         (['{"t": 5, "ready": 2, "actual": 1}'] * 2, "made up:2: t does not grow"),
+        (["[" * 100_000], "made up:1: no line of a trace"),
+        (['{"t": "\\u0007\\ud800", "ready": 2, "actual": 1}'], "made up:1: no line of a trace"),
+        (
+            [f'{{"t": {t}, "scaler": "{n}", "ready": 2, "actual": 1}}' for t, n in enumerate("ab")],
+            "made up:2: a trace is of one scaler, this is of 'a' and 'b': choose one",
+        ),
     ],
 )
 def test_what_is_no_trace_is_refused_with_its_line(lines: list[str], told: str) -> None:
@@ -221,6 +227,7 @@ def test_what_is_no_trace_is_refused_with_its_line(lines: list[str], told: str) 
     with pytest.raises(UsageError) as refused:
         decode_all(lines, "made up")
     assert told in str(refused.value)
+    assert str(refused.value).isprintable()
 
 
 def test_the_picture_is_well_formed_and_shows_every_policy() -> None:
@@ -228,7 +235,7 @@ def test_the_picture_is_well_formed_and_shows_every_policy() -> None:
     entries = decode_all(samples.lines("bursts"), "bursts")
     options = {"rules": README, **BARE}
     results = [simulate(n, policy_of(options), entries, Physics(18)) for n in ("a<&>", "b")]
-    picture = draw('title "<&>', entries, results)
+    picture = draw('title "<&>\a\udcff\x00', entries, results)
     root = ElementTree.fromstring(picture)
     marks = "{http://www.w3.org/2000/svg}"
     titles = [each.text for each in root.iter(f"{marks}title")]

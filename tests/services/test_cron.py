@@ -21,8 +21,8 @@ from support.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 JOBS = ("worker.py", "job.sh", "title.py", "tasks.py")
-TICKS = 9
-SPEED = 10  # a tick every 6 s: time enough to start four jobs on a small machine that is busy
+TICKS = 7
+SPEED = 4  # a tick every 15 s: time enough to start four jobs on a small machine that is busy
 
 
 class App:
@@ -107,7 +107,7 @@ def running_now(journal: Journal) -> int:
     return eventually(shown, within=120)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.needs("cron", "faketime", "root", "unshare")
 def test_over_many_ticks_exactly_one_of_each_job_runs_and_comes_back_at_the_next(
     app: App, spawn: Spawner
@@ -118,7 +118,7 @@ def test_over_many_ticks_exactly_one_of_each_job_runs_and_comes_back_at_the_next
     def wait_for_tick(number: int) -> dict[str, int]:
         """Each job's pid, once that tick has come and each has shown life since."""
         for journal in journals.values():
-            eventually(lambda j=journal: j.ticks() >= number, within=100)  # type: ignore[misc]
+            eventually(lambda j=journal: j.ticks() >= number, within=300)  # type: ignore[misc]
         return {job: running_now(journal) for job, journal in journals.items()}
 
     pids = wait_for_tick(3)
@@ -126,7 +126,7 @@ def test_over_many_ticks_exactly_one_of_each_job_runs_and_comes_back_at_the_next
     kill(runner_of(pids["job.sh"]), journals["job.sh"])
     kill(pids["title.py"], journals["title.py"])
     kill(pids["tasks.py"], journals["tasks.py"])
-    pids = wait_for_tick(6)
+    pids = wait_for_tick(5)
     kill(runner_of(pids["title.py"]), journals["title.py"])
     wait_for_tick(TICKS)
     assert cron.poll() is None

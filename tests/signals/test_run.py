@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal as signals
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_a_payload_runs_the_hook(spawn: Spawner, work: Work, url: str, name: str
     assert job.communicate(timeout=120)[1] == ""
     assert job.returncode == 0
     work.check(starts=1)
+
+
+def test_hooks_know_the_lease(spawn: Spawner, work: Work, url: str, name: str) -> None:
+    """They see what the job sees of it, so that they can guard what they write."""
+    lease = "$LIFELINE_SLOT of $LIFELINE_SLOTS $LIFELINE_FENCE $LIFELINE_OWNER"
+    note = f'echo "$LIFELINE_EVENT {lease}" >>{work.directory}/hooks'
+    body = Work(
+        work.directory,
+        f"""os.system('echo "job {lease}" >>{work.directory}/hooks')
+work("over")""",
+    )
+    hooks = ("--on-start", note, "--on-signal", note, "--on-exit", note)
+    job = spawn(*run("--lock", url, "--name", name, *hooks, "--", *body.argv))
+    body.wait_for("start")
+    lifeline(spawn, "signal", "--lock", url, "--wait", "60s", name, "hi")
+    eventually(lambda: len(notes(work)) == 3, within=120)
+    body.make("over")
+    assert job.communicate(timeout=120)[1] == ""
+    said = dict(line.split(" ", 1) for line in notes(work))
+    assert said.keys() == {"job", "start", "signal", "exit"}
+    assert len(set(said.values())) == 1
+    assert re.fullmatch("0 of 1 [0-9]+ [0-9a-f]{32}", said["job"])
 
 
 def test_hooks_run_one_at_a_time(spawn: Spawner, work: Work, url: str, name: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from support.lifelines import Work, run, tick
 from support.scripts import happened, shell
 from support.spawning import Spawner, look
-from support.waiting import eventually
+from support.waiting import eventually, in_time
 
 GRACE = ("--grace", "10s")
 
@@ -40,9 +41,7 @@ def test_while_it_beats_and_when_it_stops(tmp_path: Path, spawn: Spawner) -> Non
 
     The job beats in each way for longer than the timeout, as counted by its own clock.
     """
-    work = Work(
-        tmp_path / "job",
-        f"""
+    job = f"""
 BEAT = {str(tmp_path / "beat")!r}
 
 
@@ -63,15 +62,19 @@ def replace():
 
 for beat in touch, write, replace:
     begin = time.monotonic()
-    while time.monotonic() < begin + 4:
+    while time.monotonic() < begin + 1 + float(sys.argv[1]):
         beat()
         time.sleep(0.01)
 stand_by("silent")
-""",
-    )
-    ended = tick(spawn, *options(tmp_path, "3s"), *GRACE, "--", *work.argv)
-    assert ended.returncode == 124
-    assert work.said("silent")
+"""
+    work = Work(tmp_path / "job", job)
+
+    def beats_to_its_end(seconds: float) -> bool:
+        words = (*options(tmp_path, f"{seconds}s"), *GRACE, "--", *work.argv, str(seconds))
+        assert tick(spawn, *words).returncode == 124
+        return bool(work.said("silent"))
+
+    in_time(beats_to_its_end)
 
 
 def test_a_job_that_hangs_for_real(tmp_path: Path, spawn: Spawner) -> None:
@@ -85,10 +88,13 @@ def test_it_is_started_again(tmp_path: Path, spawn: Spawner) -> None:
     """With --restart a hung run is started again, and the new one has all its time."""
     words = shell(tmp_path, "[ -e second ] && exit 0; >second; sleep 3600")
     restart = ("--restart", "on-failure", "--backoff", "1ms")
-    ended = tick(spawn, *options(tmp_path, "2s"), *GRACE, *restart, "--", *words)
+    ended = tick(spawn, *options(tmp_path, "1s"), *GRACE, *restart, "--", *words)
     assert ended.returncode == 0
-    codes = [each["code"] for each in happened(spawn) if each["event"] == "end"]
-    assert codes == [124, 0]
+    *hung, last = [each for each in happened(spawn) if each["event"] == "end"]
+    assert last["code"] == 0
+    # One at least; on a machine that stalls the second run may be silent for too long as well.
+    assert {(each["code"], each["reason"]) for each in hung} == {(124, "hung")}
+    assert all(each["seconds"] >= 1 for each in hung)
 
 
 def test_a_runner_that_was_stopped_itself(tmp_path: Path, spawn: Spawner) -> None:
@@ -96,9 +102,7 @@ def test_a_runner_that_was_stopped_itself(tmp_path: Path, spawn: Spawner) -> Non
 
     All are stopped for longer than the timeout and continued together; then the job beats on.
     """
-    work = Work(
-        tmp_path / "job",
-        f"""
+    job = f"""
 BEAT = {str(tmp_path / "beat")!r}
 count = 0
 while not os.path.exists(HERE + "/go"):
@@ -108,21 +112,32 @@ while not os.path.exists(HERE + "/go"):
         say("beats")
     time.sleep(0.01)
 sys.exit(7)
-""",
-    )
-    runner = spawn(*run(*options(tmp_path, "3s"), *GRACE, "--", *work.argv))
-    (job,) = work.wait_for("beats")
-    for pid in (runner.pid, job):
-        os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: (seen := look(pid)) and seen.state == "T")  # noqa: B023
-    stopped_at = (tmp_path / "beat").stat().st_mtime
-    eventually(lambda: _now(tmp_path) > stopped_at + 4, within=120, every=0.1)
-    for pid in (runner.pid, job):
-        os.kill(pid, signal.SIGCONT)
-    resumed = (tmp_path / "beat").stat().st_mtime
-    eventually(lambda: (tmp_path / "beat").stat().st_mtime > resumed + 1, within=120)
-    work.make("go")
-    assert runner.wait(120) == 7
+"""
+
+    def goes_on(seconds: float) -> bool:
+        work = Work(tmp_path / f"job-{seconds}", job)
+        runner = spawn(*run(*options(tmp_path, f"{seconds}s"), *GRACE, "--", *work.argv))
+        eventually(lambda: work.said("beats") or runner.poll() is not None)
+        if runner.poll() is not None:
+            return False
+        both = (runner.pid, *work.said("beats"))
+        for pid in both:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+            eventually(lambda: not (seen := look(pid)) or seen.state in "TZ")  # noqa: B023
+        stopped_at = (tmp_path / "beat").stat().st_mtime
+        eventually(lambda: _now(tmp_path) > stopped_at + seconds + 1, within=120, every=0.1)
+        for pid in both:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        resumed = (tmp_path / "beat").stat().st_mtime
+        eventually(
+            lambda: (tmp_path / "beat").stat().st_mtime > resumed + 1 or runner.poll() is not None
+        )
+        work.make("go")
+        return runner.wait(120) == 7
+
+    in_time(goes_on)
 
 
 def _now(tmp_path: Path) -> float:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
-from support.lifelines import run, tick
+from support.lifelines import changed, run, tick
 from support.scripts import happened, shell
 from support.spawning import Spawner, alive
 from support.waiting import eventually
@@ -192,7 +191,7 @@ def test_a_hook_that_hangs_is_ended_after_its_time(spawn: Spawner, tmp_path: Pat
     )
     job = shell(tmp_path, "echo x >>$0.runs; [ $(wc -l <$0.runs) -ge 2 ]")
     words = ("--on-exit", HANGS, "--restart", "on-failure", "--backoff", "10ms", "--", *job)
-    ended = spawn.run(sys.executable, "-c", code, "run", *words)
+    ended = spawn.run(*changed(tmp_path, code, "run", *words))
     assert ended.returncode == 0
     assert ended.stderr == "lifeline: a hook does not end; it is ended now\n" * 2
 

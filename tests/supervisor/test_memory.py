@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.lifelines import Work, python, run
+from support.lifelines import Work, changed, run
 from support.scripts import happened
 from support.spawning import Spawner
 from support.waiting import eventually
@@ -38,9 +38,9 @@ OFTEN = (
 )
 
 
-def often(*words: str) -> list[str]:
+def often(directory: Path, *words: str) -> list[str]:
     """The words of a `lifeline run` that looks twice a second."""
-    return python(OFTEN, "run", *words)
+    return changed(directory, OFTEN, "run", *words)
 
 
 GROWS = {
@@ -87,8 +87,8 @@ stand_by("up")
 def test_a_tree_that_grows(tmp_path: Path, spawn: Spawner, who: str) -> None:
     """Job, children and orphans count together; above the limit all are ended: 137."""
     work = Work(tmp_path / "job", HOLDS + GROWS[who])
-    run_ = run if who == "the job" else often
-    ended = spawn.run(*run_(*LIMIT, "--", *work.argv))
+    words = (*LIMIT, "--", *work.argv)
+    ended = spawn.run(*(run(*words) if who == "the job" else often(tmp_path, *words)))
     assert ended.returncode == 137, ended.stderr
     assert len(work.said("holds")) >= 2  # so none is above the limit alone
     assert [seen for seen in spawn.mine() if seen.state not in "ZX"] == []
@@ -99,7 +99,7 @@ def test_a_tree_that_grows(tmp_path: Path, spawn: Spawner, who: str) -> None:
 def test_a_tree_that_does_not(tmp_path: Path, spawn: Spawner) -> None:
     """Below the limit it is looked at again and again, and let be."""
     work = Work(tmp_path / "job", HOLDS + "hold()\nstand_by('up', until='go')\nsys.exit(3)\n")
-    runner = spawn(*often(*LIMIT, "--", *work.argv))
+    runner = spawn(*often(tmp_path, *LIMIT, "--", *work.argv))
     work.wait_for("up")
     before = _wakes(runner.pid)
     eventually(lambda: _wakes(runner.pid) >= before + 2, within=120, every=0.1)
@@ -114,7 +114,7 @@ def test_it_is_started_again(tmp_path: Path, spawn: Spawner) -> None:
     body += "open(HERE + '/second', 'w').close()\n" + grow
     work = Work(tmp_path / "job", body)
     options = ("--restart", "on-failure", "--backoff", "1ms")
-    assert spawn.run(*often(*LIMIT, *options, "--", *work.argv)).returncode == 0
+    assert spawn.run(*often(tmp_path, *LIMIT, *options, "--", *work.argv)).returncode == 0
     codes = [each["code"] for each in happened(spawn) if each["event"] == "end"]
     assert codes == [137, 0]
 

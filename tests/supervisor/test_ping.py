@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lifeline.supervision import ping
-from support.lifelines import run, tick
+from support.lifelines import changed, run, tick
 from support.pings import Monitor, monitor, nobody_listens
 from support.scripts import happened, program, shell
 from support.spawning import Spawner, alive, table
@@ -376,7 +376,7 @@ def test_a_helper_that_cannot_be_started_is_told_and_the_job_goes_on(
         "from lifeline.__main__ import main; sys.exit(main())"
     )
     job = shell(tmp_path, "while [ ! -e $0.go ]; do sleep 0.01; done; exit 6")
-    process = spawn(sys.executable, "-c", code, "run", "--ping", watcher.url, "--", *job)
+    process = spawn(*changed(tmp_path, code, "run", "--ping", watcher.url, "--", *job))
     eventually(lambda: any(e["event"] == "ping failed" for e in happened(spawn)), 60, every=0.2)
     (tmp_path / "job.sh.go").touch()
     assert process.wait(120) == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from support.lifelines import run, tick
 from support.scripts import private_tmpfs, program, shell
 from support.spawning import Spawner
-from support.waiting import eventually
+from support.waiting import eventually, in_time
 
 
 def test_a_run_that_went_well_shows_nothing(spawn: Spawner, tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_run_that_went_well_shows_nothing(spawn: Spawner, tmp_path: Path) -> N
         ("exit 1", [], 1),
         ("exit 255", [], 255),
         ("kill -9 $$", [], 137),
-        ("while :; do sleep 0.1; done 2>/dev/null", ["--timeout", "3s"], 124),
+        (": >$0.ready; while :; do sleep 0.1; done 2>/dev/null", ["--timeout"], 124),
     ],
 )
 def test_a_run_that_failed_shows_everything_in_order(
@@ -36,7 +37,13 @@ def test_a_run_that_failed_shows_everything_in_order(
 ) -> None:
     """However it failed, lines of both streams come out as they were written."""
     job = shell(tmp_path, f"for n in 1 2 3; do echo out $n; echo err $n >&2; done; {end}")
-    ended = tick(spawn, "--quiet", *options, "--", *job)
+
+    def once_said(seconds: float) -> subprocess.CompletedProcess[str] | None:
+        limit = [f"{seconds}s"] if options else []
+        ended = tick(spawn, "--quiet", *options, *limit, "--", *job)
+        return ended if not options or (tmp_path / "job.sh.ready").exists() else None
+
+    ended = in_time(once_said)
     assert (ended.returncode, ended.stderr) == (code, "")
     assert ended.stdout == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -264,13 +265,13 @@ def test_urls_that_are_some(url: str) -> None:
 
 
 def documented() -> dict[str, Any]:
-    """The options of `lifeline run --help`."""
+    """The options of `lifeline run --help-all`."""
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     return {
         option: parameter
         for parameter in command.params
         for option in parameter.opts
-        if parameter.param_type_name == "option" and option not in ("--help", "-h")
+        if parameter.param_type_name == "option" and option not in ("--help", "-h", "--help-all")
     }
 
 
@@ -298,13 +299,13 @@ def test_help_shows_the_defaults_that_count(option: str) -> None:
     if real is None or real is False or real == {}:
         assert not documented()[spelled].default
     else:
-        shown = documented()[spelled].help.rpartition("(")[2].removesuffix(").")
-        assert _CONVERT[option](spelled, shown) == real
+        shown = re.search(r"Default: (\S+?)[.,]?(?= |$)", documented()[spelled].help)
+        assert shown and _CONVERT[option](spelled, shown[1]) == real
 
 
 def test_help_and_the_options_it_shows_can_be_used(spawn: Spawner, tmp_path: Path) -> None:
     """`--help` before the dashes is for lifeline, after them for the job."""
-    ended = spawn.run(LIFELINE, "run", "--help")
+    ended = spawn.run(LIFELINE, "run", "--help-all")
     assert ended.returncode == 0
     assert all(option in ended.stdout for option in documented())
     job = shell(tmp_path, 'echo "$1"')

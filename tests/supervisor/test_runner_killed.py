@@ -180,6 +180,32 @@ def test_explain_gives_the_proof(tmp_path: Path, spawn: Spawner, left: str) -> N
     assert "after ending what a dead run left" in told
 
 
+TITLED = """\
+if os.fork() == 0:
+    import setproctitle
+    setproctitle.setproctitle("a worker of another title")
+    stand_by("worker")
+work()
+"""
+
+
+@pytest.mark.needs("autogroup")
+def test_workers_of_another_title_are_ended_first(tmp_path: Path, spawn: Spawner) -> None:
+    """Their environment went with the title, their job with its runner: the session proves them."""
+    work = Work(tmp_path / "job", TITLED)
+    runner = start(spawn, work)
+    (job,), (worker,) = work.said("start"), work.wait_for("worker")
+    kill(runner)
+    eventually(lambda: not alive(job))
+    os.waitpid(job, 0)  # here, where orphans go: as a zombie it would vouch for its session
+    told = lifeline(spawn, "explain", "--", *work.argv).stdout
+    (row,) = [row for row in told.splitlines() if row.startswith(f"{worker} ")]
+    assert f"in the session that the dead run (pid {runner.pid}) made for its job" in row
+    start(spawn, work)
+    assert not alive(worker)
+    work.check(starts=2)
+
+
 def test_leftovers_that_count(tmp_path: Path, spawn: Spawner) -> None:
     """With --leftovers count a survivor keeps the command from being started, and is let be."""
     work = Work(tmp_path / "job", LEFT["the job ignores TERM"] + WORK)
@@ -258,7 +284,7 @@ def test_never_two_at_once(tmp_path: Path, spawn: Spawner) -> None:
     """Runners are killed over and over while others tick: the job's runs never overlap."""
     work = Work(tmp_path / "job", "child(ignore_term=True)\n" + WORK)
     for number in range(1, 6):
-        ticks = [spawn(*run("--", *work.argv)) for _ in range(4)]
+        ticks = [spawn(*run("--grace", "100ms", "--", *work.argv)) for _ in range(4)]
         work.wait_for("start", number)
         eventually(lambda: sum(each.poll() is None for each in ticks) == 1, within=120)  # noqa: B023
         work.check(starts=number)

@@ -128,7 +128,9 @@ def test_terminate_leaves_it_to_the_runner(tmp_path: Path, spawn: Spawner, neste
     assert runner.wait(120) == 7
     out, err = ending.communicate(timeout=120)
     assert (ending.returncode, err) == (0, "")
-    assert {each["signal"] for each in json.loads(out)} == {"TERM"}
+    # What is below the runner was ended by that.
+    assert {each["pid"]: each["signal"] for each in json.loads(out)}.pop(runner.pid) == "TERM"
+    assert {each["signal"] for each in json.loads(out)} == {"TERM", None}
     assert work.said("clean")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.lifelines import Work, run, tick
 from support.spawning import Spawner, alive, look
-from support.waiting import eventually
+from support.waiting import eventually, in_time
 
 # Jobs here can use this, too.
 BODY = '''
@@ -331,9 +331,7 @@ def test_a_job_that_is_killed_leaves_nobody(tmp_path: Path, spawn: Spawner) -> N
 @pytest.mark.parametrize("stays", [True, False], ids=["the job stays", "the job goes"])
 def test_what_is_forked_while_ending(tmp_path: Path, spawn: Spawner, stays: bool) -> None:
     """Children that are forked after TERM, and get away at once, are ended, too."""
-    work = job(
-        tmp_path,
-        f"""
+    body = f"""
 def fork_on(*_):
     for _ in range(20):
         away("setsid", "fork", on_term=signal.SIG_IGN)
@@ -349,14 +347,21 @@ signal.signal(signal.SIGTERM, fork_on)
 say("up")
 while True:
     time.sleep(0.02)
-""",
-    )
-    runner = start(spawn, work, "--grace", "1s")
-    work.wait_for("up")
-    runner.send_signal(signal.SIGTERM)
-    work.wait_for("away")
-    assert runner.wait(120) == (128 + signal.SIGKILL if stays else 4)
-    assert nobody_left(spawn)
+"""
+
+    def ends(seconds: float) -> bool:
+        directory = tmp_path / f"grace {seconds}"
+        directory.mkdir()
+        work = job(directory, body)
+        runner = start(spawn, work, "--grace", f"{seconds}s")
+        work.wait_for("up")
+        runner.send_signal(signal.SIGTERM)
+        work.wait_for("away")
+        code = runner.wait(120)
+        assert nobody_left(spawn)
+        return code == (128 + signal.SIGKILL if stays else 4)
+
+    in_time(ends)
 
 
 def test_what_forks_and_exits_over_and_over(tmp_path: Path, spawn: Spawner) -> None:

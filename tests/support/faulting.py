@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
 from lifeline.leases.stores import open_store
 from support.hosts import Host, argv, below, job_of, keeper_of, runner_of
-from support.lifelines import run
+from support.lifelines import LIFELINE, changed
 from support.needs import UNSHARE
 from support.proxy import Proxy
 from support.servers import Server, dynamodb, postgres, valkey
@@ -41,6 +41,7 @@ from support.waiting import eventually
 
 TTL, GRACE = 4.0, 0.5  # seconds
 NOBODY = "nobody took over"
+PASSED = "the lease passed on, though it need not have"
 LONG = 2 * TTL  # how long a fault lasts that is meant to outlast the lease
 
 JOB = '''\
@@ -77,21 +78,15 @@ while True:
 
 # To see the harness see: a runner whose clock says that no time passes never ends its job in time.
 BROKEN = (
-    [
-        sys.executable,
-        "-c",
-        """
-import sys
+    """
 from lifeline import clock
 from lifeline.supervision import kept
 kept.Kept.is_lost = property(lambda self: False)
-sys.argv = sys.argv[1:]
 from lifeline.__main__ import start
 start()
-""",
-    ]
+"""
     if os.environ.get("LIFELINE_FAULTING_BROKEN")
-    else []
+    else ""
 )
 
 
@@ -424,6 +419,7 @@ class _Round:
         self.random = chance
         self.script = directory / "job.py"
         self.script.write_text(JOB)
+        self.lifeline = changed(directory, BROKEN) if BROKEN else [LIFELINE]
         self.name = f"fault-{uuid.uuid4().hex}"
 
     def play(self) -> Outcome:
@@ -450,12 +446,9 @@ class _Round:
 
     def _start(self, number: int, url: str, clock: Path | None = None) -> Popen[str]:
         words = [
-            *BROKEN,
-            *run(
-                *("--lock", url, "--name", self.name, "--wait"),
-                *("--ttl", f"{TTL}", "--grace", f"{GRACE}", "--"),
-                *(sys.executable, str(self.script), *self.fault.words),
-            ),
+            *(*self.lifeline, "run", "--lock", url, "--name", self.name, "--wait"),
+            *("--ttl", f"{TTL}", "--grace", f"{GRACE}", "--"),
+            *(sys.executable, str(self.script), *self.fault.words),
         ]
         env = {**dynamodb.CREDENTIALS, **(_shifted(clock) if clock else {})}
         return self.hosts[number].here(*_inside(words), **env)
@@ -510,7 +503,7 @@ class _Round:
         if len(fences) > 1:
             self.outcome.takeover = min(spans[fences[1]]) - struck
             if self.fault.passes is False:
-                self.outcome.note = "the lease passed on, though it need not have"
+                self.outcome.note = PASSED
 
 
 def now() -> float:

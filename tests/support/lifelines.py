@@ -181,6 +181,18 @@ def python(code: str, *arguments: str | os.PathLike[str]) -> list[str]:
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
+def changed(
+    directory: str | os.PathLike[str], code: str, *words: str | os.PathLike[str]
+) -> list[str]:
+    """The words of a `lifeline` call where `code` is the program: it changes something first.
+
+    Others recognise it by the name of its file; that goes into `directory`.
+    """
+    program = Path(directory) / "lifeline"
+    program.write_text(code)
+    return [sys.executable, str(program), *map(str, words)]
+
+
 def answer(spawn: Spawner, words: list[str], **options: Any) -> Any:
     """What a program that prints JSON says; its stderr is shown if it fails."""
     ended = spawn.run(*words, **options)

@@ -63,6 +63,10 @@ def _faketime() -> str | None:
     return f"libfaketime is not installed (Debian: apt-get install {PACKAGES['faketime']})"
 
 
+def _autogroup() -> str | None:
+    return None if os.path.exists("/proc/self/autogroup") else "the kernel has no autogroups"
+
+
 def _spin() -> str | None:
     return _tool("spin") or _tool("cc")
 
@@ -95,6 +99,7 @@ def _unshare() -> str | None:
 
 
 PROBES: dict[str, Callable[[], str | None]] = {
+    "autogroup": _autogroup,
     "cron": lambda: _tool("cron"),
     "faketime": _faketime,
     "fuse": _fuse,
@@ -108,6 +113,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "setpriv": lambda: _tool("setpriv"),
     "spin": _spin,
     "supervisord": lambda: None if find_spec("supervisor") else "supervisor is not installed (pip)",
+    "systemd-analyze": lambda: _tool("systemd-analyze"),
     "unprivileged": _unprivileged,
     "unshare": _unshare,
 }

@@ -72,6 +72,14 @@ class ScreenTerminal:
             shown = "\n".join(self.lines())
             raise AssertionError(f"{texts} never on one line; there is:\n{shown}") from None
 
+    def ended(self) -> int:
+        """The exit code of the program, once it has ended.
+
+        What it draws meanwhile is read: it would not come to its end in a terminal that is full.
+        """
+        eventually(lambda: self._read() or self.process.poll() is not None)
+        return self.process.wait()
+
     @property
     def alternate(self) -> bool:
         """True while the program has the other screen."""

@@ -226,8 +226,14 @@ SAME = [
     Command("run /usr/bin/node -e 'serve()'", ["node -e 'serve()'"]),
     Command("run /usr/bin/node --run start", ["node --run start"]),
     Command(
-        "run /srv/app/app.js --env-file=a.env '' --port 80",
-        ["node --env-file=a.env app.js --port 80", "node -r x --env-file=a.env app.js --port 80"],
+        "run /srv/app/app.js --env-file a.env '' --port 80",
+        [
+            "node --env-file=a.env app.js --port 80",
+            "node --env-file a.env app.js --port 80",
+            "node -r x --env-file=a.env app.js --port 80",
+            "node --env-file a.env --diagnostic-dir /tmp app.js --port 80",
+            "node --diagnostic-dir=/tmp --env-file=a.env ./app.js --port 80",
+        ],
     ),
     Command(
         "run /srv/app/app.jar --queue mail",

@@ -25,7 +25,7 @@ LEVELS: list[set[str]] = [
     {"backends"},
     {"events"},
     {"history", "lease_memory", "lease_names", "program", "waiting"},
-    {"finding"},
+    {"finding", "holding"},
     {"ending", "outcome", "overview"},
     {"locked"},
     {"embed", "scaling", "supervision"},
@@ -58,6 +58,7 @@ FREE_OF: dict[str, set[str]] = {
     "lifeline.__main__": DEAR,
     "lifeline.tick": DEAR | {"lifeline.supervisor", "lifeline.supervision"},
     "lifeline.supervisor": DEAR,
+    "lifeline.embed": DEAR,
     "lifeline.config.quick": DEAR | {"lifeline.toml"},
 }
 

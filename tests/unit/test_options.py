@@ -59,7 +59,7 @@ def test_a_value_can_be_attached() -> None:
         ("--exec=1 -- x", "--exec takes no value"),
         ("--exce -- x", "no such option: --exce, did you mean --exec?"),
         ("--on-runing wait -- x", "did you mean --on-running?"),
-        ("-x -- x", "no such option: -x (see lifeline run --help)"),
+        ("-x -- x", "no such option: -x (see lifeline run --help-all)"),
         ("--zzzzzz=1 -- x", "no such option: --zzzzzz (see"),
         ("--on-running kill -- x", "--on-running takes skip, wait, replace, not 'kill'"),
         ("--leftovers '' -- x", "--leftovers takes end, count, not ''"),

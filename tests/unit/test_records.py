@@ -37,6 +37,8 @@ a_record = st.builds(
     since=st.integers(0, 2**33).map(float),
     argv=st.lists(word, max_size=4).map(tuple),
     job=st.one_of(st.none(), processes),
+    mark=word,
+    run=word,
 )
 
 

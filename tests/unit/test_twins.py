@@ -50,6 +50,7 @@ def question(record: Record | None = None, **given: Any) -> Question:
         here=given.get("here", True),
         left=given.get("left"),
         count_leftovers=given.get("count_leftovers", False),
+        session_used_again=given.get("session_used_again", False),
     )
 
 
@@ -139,6 +140,14 @@ def test_what_is_in_the_session_of_a_dead_run_is_left_over(here: bool) -> None:
     expected = twins.LEFTOVER if here else twins.CONTENDER
     assert judge(candidate(OLDER, session=700), asked).standing == expected
     assert judge(candidate(OLDER, session=701), asked).standing == twins.CONTENDER
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_session_whose_number_may_be_used_again_proves_nothing(own: bool) -> None:
+    """What is in it counts like anybody, and the reason says so."""
+    asked = question(record(DEAD_RUN, own=own), session_used_again=True)
+    judged = judge(candidate(LINGERS, **AN_ORPHAN), asked)
+    assert (judged.standing, "may be used again" in judged.reason) == (twins.CONTENDER, True)
 
 
 def test_leftovers_can_be_counted() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import typer.main
 from table import code, table
 
-from lifeline.cli.app import app
 from lifeline.config.reading import OWN_KEYS
 from lifeline.config.schema import schema
+from lifeline.config.texts import OPTIONS
 from lifeline.scaling import plugins
 from lifeline.scaling.policy import NAMES, Policy
 
@@ -22,7 +21,7 @@ Which file counts, what its keys mean together, and where a value comes from, is
 [JSON schema](../lifeline.schema.json); `lifeline config check` names every mistake with its line.
 Dashes in keys are as good as underscores in `[lifeline.NAME]`.
 """
-OPTIONS = """\
+RUN = """\
 Every option of `lifeline run` is a key, too; [keeping it running](../supervisor.md) and
 [leases](../leases.md) tell what they do. Paths are relative to the file.
 """
@@ -48,9 +47,8 @@ def page() -> str:
     own = {name: options.pop(name) for name in OWN_KEYS}
     parts = [HEAD, "## `[lifeline.NAME]`\n"]
     parts.append(table(("key", "value", ""), [_row(*each) for each in own.items()]))
-    parts.append(OPTIONS)
-    helps = _helps()
-    rows = [[*_row(name, each)[:2], helps[name]] for name, each in options.items()]
+    parts.append(RUN)
+    rows = [[*_row(name, each)[:2], OPTIONS[name]] for name, each in options.items()]
     parts += [table(("key", "value", ""), rows), SCALE]
     parts += [table(("key", ""), _ends()), table(("key", "default"), _policy()), _kinds()]
     return "\n".join(parts)
@@ -84,12 +82,6 @@ def _one_text(given: dict[str, Any]) -> str:
         if "const" in each:
             return f"a text, or `{str(each['const']).lower()}`"
     return "a text"
-
-
-def _helps() -> dict[str, str]:
-    """What the help says of each option of `run`."""
-    run: Any = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
-    return {each.name.rstrip("_"): each.help or "" for each in run.params}
 
 
 def _ends() -> list[tuple[str, str]]:

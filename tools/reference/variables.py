@@ -40,7 +40,8 @@ HOOKS = {
     "LIFELINE_PID": "the job; 0 if it could not be started",
     "LIFELINE_RESTARTS": "how often this runner has started it again",
     "LIFELINE_CODE": "at exit: the exit code of the run",
-    "LIFELINE_OUTCOME": "at exit: `ok`, `failed`, `stopped`, `timeout`, `memory`, `hung`",
+    "LIFELINE_OUTCOME": "at exit: `ok`, `failed`, `stopped`, `timeout`, `memory`, `hung`, "
+    "`lease lost`",
     "LIFELINE_SECONDS": "at exit: how long it ran",
     "LIFELINE_PAYLOAD": "on a signal: what was said",
 }

@@ -34,32 +34,40 @@ from ...leases.port import (
     Seen,
     Taken,
 )
-from ...leases.urls import redact, take_options
+from ...leases.urls import check_account, redact, take_options
 from . import admin, items
 from .items import Change, Found, Item
 from .mail import DynamoMail
 from .table import Table, time_of
 
 _OPTIONS = frozenset({"endpoint", "namespace", "region"})
+_HOST = re.compile(r"[a-z0-9_.-]+\Z|[0-9a-f:.]+\Z")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}\Z")
 
 
 def open_backend(url: str) -> DynamoStore:
     """The store at `url`; not connected yet."""
-    base, options = take_options(url, _OPTIONS)
+    base, options = take_options(check_account(url), _OPTIONS)
     table, mark, _ = base.removeprefix("dynamodb:").removeprefix("//").partition("?")
     if mark:
         raise UsageError("the lock URL: dynamodb:// has the options region, endpoint, namespace")
     if not _TABLE.match(table := unquote(table)):
         raise UsageError("the lock URL: dynamodb:// takes the name of a table, and no password")
     endpoint = options.get("endpoint")
-    if endpoint is not None:
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise UsageError("the lock URL: endpoint is no plain http:// or https:// address")
+    if endpoint is not None and not _is_address(endpoint):
+        raise UsageError("the lock URL: endpoint is no plain http:// or https:// address")
     return DynamoStore(
         Table(redact(url), table, options.get("region"), endpoint), options.get("namespace", "")
     )
+
+
+def _is_address(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(_HOST.match(host)) and "@" not in endpoint
 
 
 class DynamoStore:

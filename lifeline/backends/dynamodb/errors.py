@@ -32,8 +32,9 @@ _CREDENTIALS = (
     TokenRetrievalError,
 )
 NO_DYNAMODB = "what answers there is no DynamoDB; look at the endpoint and the network"
-#: Everything that boto3 raises when it asks.
-FAILURES = (BotoCoreError, ClientError, ResponseParserError)
+#: Everything that boto3 raises when it asks. ValueError and OSError: what it reads before (files,
+#: what a credential_process prints) is not as it should be.
+FAILURES = (BotoCoreError, ClientError, ResponseParserError, ValueError, OSError)
 # What the service calls its refusals: what is wrong, and what to do.
 _ANSWERS = {
     "ResourceNotFoundException": "there is no such table here; lifeline lock setup makes it",

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from ...errors import StoreUnreachable
 from .errors import FAILURES, NO_DYNAMODB, code_of, told
@@ -19,14 +20,23 @@ _CONDITION_FAILED = "ConditionalCheckFailedException"
 class Table:
     """The table `name`; `where` is what errors call it. Not connected before it is used."""
 
-    patience = 4.0  # seconds
-
     def __init__(self, where: str, name: str, region: str | None, endpoint: str | None) -> None:
         self.where = where
         self.name = name
         self._region = region
         self._endpoint = endpoint
         self._client: Any = None
+        self._patience = 4.0  # seconds
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a request takes at most."""
+        return self._patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._patience = seconds
+        self.close()  # a client keeps to what it was made with
 
     def twin(self) -> Table:
         """The same table, with connections of its own."""
@@ -53,7 +63,7 @@ class Table:
                 **change,
             )
         except FAILURES as error:
-            if code_of(error) != _CONDITION_FAILED:
+            if not isinstance(error, ClientError) or code_of(error) != _CONDITION_FAILED:
                 raise told(self.where, error) from None
             return False, error.response
         return True, answer

@@ -53,13 +53,18 @@ def open_slot(path: str, flags: int) -> int:
 
 
 def opened(directory: str) -> set[int]:
-    """This process's descriptors of slot files below `directory`; none where there is no /proc."""
+    """This process's descriptors of slot files below `directory`; none where there is no /proc.
+
+    Not those that it was given by who started it: with them it has a runner's lease, as any other
+    process of that job.
+    """
     found, inside = set(), os.path.realpath(directory) + "/"
     with suppress(OSError):
         for fd in os.listdir("/proc/self/fd"):
             with suppress(OSError):  # that of the list itself
                 path = os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)")
-                if path.startswith(inside) and path.endswith(".lock"):
+                is_slot = path.startswith(inside) and path.endswith(".lock")
+                if is_slot and not os.get_inheritable(int(fd)):
                     found.add(int(fd))
     return found
 

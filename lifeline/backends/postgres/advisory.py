@@ -2,7 +2,8 @@
 
 Session locks can be taken again by the session that has them, and then have to be freed as often.
 So this keeps account of what its session holds and never asks for that. What it cannot account
-for, after a statement whose outcome came late or was an error, it gives back first of all.
+for, after a statement whose outcome came late or was an error, it gives back first of all; and if
+nobody depends on the session any more, it is ended, for the next verb may never come.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...errors import LifelineError, StoreError, StoreRefused, StoreUnreachable
+from ...clock import boottime
+from ...errors import LifelineError, StoreError, StoreRefused
 from ...leases.port import LOST, RENEWED, Claim, Granted, Request, Taken
 from . import bare as pg_bare
 from . import rows as pg_rows
@@ -23,12 +25,23 @@ from .session import Rows, Session, Statement
 
 @dataclass(slots=True)
 class _Hold:
-    """A lock of the session. `told`: the grant was returned to whoever asked for it."""
+    """A lock of the session. `told`: whoever asked for it has it, and has not let go of it.
+
+    By `ends`, in seconds since boot, its holder is gone if it is not renewed; until `begins` the
+    one before may not be.
+    """
 
     claim: Claim
     wait: float
     counted: bool
+    begins: float
+    ends: float
     told: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether somebody may be at work under it."""
+        return self.told and boottime() < self.ends
 
 
 class SessionLocks:
@@ -42,7 +55,6 @@ class SessionLocks:
         self._heard = pg_bare.Heard(link.target)
         self._wanted: set[str] = set()  # names to listen to, if there is no table
         self._listening: set[str] = set()
-        self._silences = 0
 
     def try_acquire(self, request: Request) -> Granted | Taken:
         session = self._current()
@@ -51,14 +63,10 @@ class SessionLocks:
             self._give_back(session, request.owner)
             granted = self._granted_before(session, request)
             answer = granted or self._acquire(session, request)
-        except StoreUnreachable:
-            self._silences += 1
-            if self._silences > 1 and not self._holds:  # perhaps this connection alone is dead
-                self._link.drop()
+        except StoreError:
+            self._end_if_idle()
             raise
-        finally:
-            self._link.precious = bool(self._holds) or session.pending
-        self._silences = 0
+        self._link.precious = bool(self._holds)
         return answer
 
     def renew(self, claims: Sequence[Claim]) -> list[str]:
@@ -66,6 +74,7 @@ class SessionLocks:
         if session is None or session is not self._link.session or not session.usable:
             return [LOST] * len(claims)
         try:
+            sent = boottime()
             session.settle()
             self._give_back(session, "")
             mine = [(key, claim) for key, claim in zip(self._keys(claims), claims, strict=True)
@@ -73,6 +82,9 @@ class SessionLocks:
             kept = self._renewed(session, mine)
         except SessionGone:
             return [LOST] * len(claims)
+        for key, claim in mine:
+            if key in kept:
+                self._holds[key].ends = sent + claim.ttl
         return [
             RENEWED if key in kept and self._holds_for(key, claim) else LOST
             for key, claim in zip(self._keys(claims), claims, strict=True)
@@ -80,7 +92,18 @@ class SessionLocks:
 
     def release(self, claim: Claim) -> bool:
         """With the session gone, the row tells whether anybody else has had the lease since."""
+        try:
+            return self._release(claim)
+        except StoreError:
+            self._end_if_idle()
+            raise
+
+    def _release(self, claim: Claim) -> bool:
         key, session = self._key(claim), self._current()
+        hold = self._holds.get(key)
+        if hold is not None and hold.claim.owner == claim.owner:
+            # Whatever comes of this, its work is over, and that of those before.
+            hold.told, hold.begins = False, 0.0
         try:
             session.settle()
             hold = self._holds.get(key)
@@ -90,8 +113,10 @@ class SessionLocks:
             if not self._link.table:
                 raise
             session = self._current()
+        if not self._link.table:
+            return False  # nothing is told of a slot that may be somebody else's by now
         marked = session.run(*self._marked(claim))
-        return len(marked) > 1 and bool(marked[0])
+        return bool(marked[0])
 
     def listen(self, name: str) -> None:
         """Without the table, what is told of a name is the evidence of a clean hand-over."""
@@ -130,8 +155,18 @@ class SessionLocks:
         self._strays.clear()
         self._heard.clear()
         self._listening.clear()
-        self._silences = 0
         self._link.precious = False
+
+    def _end_if_idle(self) -> None:
+        """After a failure: end the session, unless somebody may be at work under it.
+
+        Then that is renewed, and the session is settled with it. Else nobody might ever do so, and
+        it would keep what it was granted late, or could not give back, from everybody.
+        """
+        self._link.precious = any(hold.counts for hold in self._holds.values())
+        if not self._link.precious:
+            self._link.drop()
+            self._start_anew(None)
 
     def _acquire(self, session: Session, request: Request) -> Granted | Taken:
         ours = self._link.target
@@ -195,7 +230,9 @@ class SessionLocks:
             request.ttl,
             request.info,
         )
-        hold = self._holds[self._key(claim)] = _Hold(claim, wait, counted=bare)
+        now = boottime()
+        hold = _Hold(claim, wait, counted=bare, begins=now + wait, ends=now + claim.ttl)
+        self._holds[self._key(claim)] = hold
         return hold
 
     def _granted_before(self, session: Session, request: Request) -> Granted | None:
@@ -204,6 +241,7 @@ class SessionLocks:
             claim = hold.claim
             if (claim.owner, claim.name) != (request.owner, request.name):
                 continue
+            hold.ends = boottime() + request.ttl
             if hold.counted:
                 hold.told = True
                 return Granted(claim.slot, claim.fence, hold.wait)
@@ -216,13 +254,14 @@ class SessionLocks:
         return None
 
     def _give_back(self, session: Session, owner: str) -> None:
-        """Free what was granted too late for its owner, unless that is who asks again."""
+        """Free what nobody has: what was granted too late for its owner, unless that is who asks
+        again, what could not be released, and what was not renewed in time."""
         if self._strays:
             lost = [key for key in self._strays if key not in self._holds]
             session.run(Statement(pg_sql.UNLOCK_STRAY, (pg_rows.array(lost),)))
             self._strays.clear()
         for key, hold in list(self._holds.items()):
-            if not hold.told and hold.claim.owner != owner:
+            if not hold.counts and hold.claim.owner != owner:
                 self._unlock(session, key, hold)
 
     def _unlock(self, session: Session, key: str, hold: _Hold) -> bool:
@@ -232,7 +271,9 @@ class SessionLocks:
             if answers is not None:
                 self._holds.pop(key, None)
 
-        marked = self._marked(hold.claim)
+        # Without the table, "free" is taken as the end of all work; the row knows who came before.
+        is_over = not hold.counted or boottime() >= hold.begins
+        marked = self._marked(hold.claim, "free" if is_over else "held")
         try:
             # Marked before it is unlocked: the next holder waits for the row, and finds it clean.
             batch = *marked[:-1], *self._unlocking(key, hold), marked[-1]
@@ -245,9 +286,9 @@ class SessionLocks:
         self._link.precious = bool(self._holds)
         return hold.counted or bool(freed)
 
-    def _marked(self, claim: Claim) -> list[Statement]:
+    def _marked(self, claim: Claim, what: str = "free") -> list[Statement]:
         target = self._link.target
-        told = pg_rows.tell(target, claim.name, claim.slot)
+        told = pg_rows.tell(target, claim.name, claim.slot, what)
         return [pg_rows.free(target, claim), told] if self._link.table else [told]
 
     def _unlocking(self, key: str, hold: _Hold) -> list[Statement]:

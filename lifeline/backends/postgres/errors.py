@@ -11,11 +11,18 @@ class SessionGone(StoreUnreachable):
     """The connection is closed: whatever its session held is held no more, or not for long."""
 
 
+class ReadOnly(StoreRefused):
+    """Found when connecting: a replica, or a role that may not write."""
+
+
+class ReadOnlyNow(StoreUnreachable):
+    """Found later, on a connection that could write: another server may be the primary by now."""
+
+
 _SETUP = "run: lifeline lock setup URL"
 
 # SQLSTATE or its class -> what to do about it. The codes: PostgreSQL's manual, appendix A.
 _REFUSED = {
-    "25006": "this server is read-only; give the primary, or add target_session_attrs=read-write",
     "42501": "give the role its rights: "
     "GRANT SELECT, INSERT, UPDATE ON lifeline_lock TO it (CREATE on the schema for setup)",
     "42P01": _SETUP,
@@ -25,6 +32,7 @@ _REFUSED = {
     "22021": "the name does not fit the database's encoding; use one in UTF8",
     "22P05": "the name does not fit the database's encoding; use one in UTF8",
 }
+_READ_ONLY = "25006"
 # Connection trouble, rollbacks, too little of something, locks, cancelled, shutting down, disks.
 _PASSING = ("08", "40", "53", "55", "57", "58", "XX")
 
@@ -36,10 +44,12 @@ _STARTING = re.compile(
 )
 _ADVICE = (
     (r"password|no pg_hba\.conf entry|authentication|role .* does not exist|SASL", "the user, "
-     "the password and pg_hba.conf decide who may connect"),
-    (r"database .* does not exist|no such database", "name one that exists"),
-    (r"certificate|SSL|TLS", "sslmode, sslrootcert and the server's certificate have to fit"),
-    (r"read-only|not read-write|session is not", "the server is a replica; name the primary too"),
+     "the password and pg_hba.conf decide who may connect", StoreRefused),
+    (r"database .* does not exist|no such database", "name one that exists", StoreRefused),
+    (r"certificate|SSL|TLS", "sslmode, sslrootcert and the server's certificate have to fit",
+     StoreRefused),
+    (r"read-only|not read-write|session is not", "the server is a replica; name the primary too",
+     ReadOnly),
 )  # fmt: skip
 # What is definite: the server's own refusals, and what libpq ends by itself.
 _DEFINITE = re.compile(
@@ -51,6 +61,8 @@ _DEFINITE = re.compile(
 def of_statement(place: str, sqlstate: str, message: str) -> StoreError:
     """The error for a statement that the server refused."""
     told = f"{place}: {_line(message)}"
+    if sqlstate == _READ_ONLY:
+        return ReadOnlyNow(f"{told}; perhaps it is failing over, try again")
     if sqlstate.startswith(_PASSING):
         return StoreUnreachable(f"{told}; try again")
     advice = _REFUSED.get(sqlstate, f"SQLSTATE {sqlstate}")
@@ -64,9 +76,9 @@ def of_connecting(place: str, message: str) -> StoreError:
     refused = _DEFINITE.search(message)
     if not refused or _STARTING.search(message):
         return StoreUnreachable(f"{told}; is it up, and is this its address?")
-    for pattern, advice in _ADVICE:
+    for pattern, advice, kind in _ADVICE:
         if re.search(pattern, message):
-            return StoreRefused(f"{told}; {advice}")
+            return kind(f"{told}; {advice}")
     return StoreRefused(told)
 
 

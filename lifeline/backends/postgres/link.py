@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import StoreRefused, StoreUnreachable
 from . import sql as pg_sql
+from .errors import ReadOnly, ReadOnlyNow
 from .session import Rows, Session, Statement, connect
 from .url import SESSION, Target
 
@@ -35,6 +36,7 @@ class Link:
         self.table = ""  # its name as the server shows it, empty if there is none
         self.isolation = ""
         self.precious = False  # the session holds locks: it is not given up while it may live
+        self._wrote = False  # a server at this address could be written to
 
     @property
     def alive(self) -> bool:
@@ -51,20 +53,28 @@ class Link:
         session = self.main()
         try:
             return session.run(*batch)
-        except StoreUnreachable:
-            # It may be this connection alone that is dead.
-            if session.pending and not self.precious:
+        except StoreUnreachable as error:
+            # It may be this connection alone that is dead, or leads to what was the primary.
+            if (session.pending or isinstance(error, ReadOnlyNow)) and not self.precious:
                 self.drop()
             raise
 
     def open(self) -> Session:
         """Another session like the main one."""
-        session = connect(self.target, self.patience)
         try:
-            self._greet(session)
-        except BaseException:
-            session.close()
-            raise
+            session = connect(self.target, lambda: self.patience)
+            try:
+                self._greet(session)
+            except BaseException:
+                session.close()
+                raise
+        except ReadOnly as error:
+            if not self._wrote:
+                raise
+            raise StoreUnreachable(
+                f"{error}; it was not before: perhaps it is failing over"
+            ) from None
+        self._wrote = True
         return session
 
     def begin(self) -> tuple[Statement, ...]:
@@ -93,7 +103,7 @@ class Link:
         self.isolation = isolation or "" if self.pooled else "read committed"
         self.table = table or ""
         if read_only == "t":
-            raise StoreRefused(
+            raise ReadOnly(
                 f"{place}: this server is a read-only replica, or the role's transactions are "
                 "read-only; name the primary, or add target_session_attrs=read-write"
             )

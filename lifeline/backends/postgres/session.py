@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
+from weakref import WeakSet
 
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from ...clock import boottime
 from ...errors import StoreError, StoreRefused
 from . import errors as pg_errors
 from .url import Target
@@ -43,17 +46,20 @@ class Notice(NamedTuple):
 
 
 class Session:
-    """A connection that is open. Raises StoreUnreachable when the server is silent for `patience`.
+    """A connection that is open. Raises StoreUnreachable if a batch takes longer than `patience`.
 
-    `late` is called with the reply of the batch that timed out, once that is there; with None if
-    it was an error.
+    That is asked for each time: who uses the store may have come to be in a hurry. `late` is called
+    with the reply of the batch that timed out, once that is there; with None if it was an error.
     """
 
-    def __init__(self, connection: psycopg.Connection, place: str, patience: float) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, place: str, patience: Callable[[], float]
+    ) -> None:
         self._connection = connection
         self._pg = connection.pgconn
         self._place = place
         self._patience = patience
+        self._until = 0.0
         self._poll = select.poll()
         self._socket = self._pg.socket
         self._pending = False
@@ -65,6 +71,7 @@ class Session:
         self._prepared = 0
         self._preparing: deque[bool] = deque()  # of each reply that is missing
         self._pg.enter_pipeline_mode()
+        _open.add(self)
 
     @property
     def usable(self) -> bool:
@@ -100,12 +107,13 @@ class Session:
         """
         self.settle()
         self.send(*batch, late=late)
-        return self.receive()
+        return self.receive(self._until)
 
     def send(
         self, *batch: Statement, late: Callable[[list[Rows] | None], None] | None = None
     ) -> None:
         """The first half of `run`."""
+        self._until = boottime() + self._patience()
         try:
             self._preparing.clear()
             for sql, params in batch:
@@ -117,8 +125,12 @@ class Session:
         except psycopg.OperationalError as error:
             raise self._broken(str(error)) from None
 
-    def receive(self) -> list[Rows]:
-        """The second half of `run`. After StoreUnreachable, `settle` goes on with it."""
+    def receive(self, until: float) -> list[Rows]:
+        """The second half of `run`: what is there is taken in, and what comes `until` then.
+
+        After StoreUnreachable, `settle` goes on with it.
+        """
+        self._until = until
         try:
             while self._pending:
                 self._take_result()
@@ -128,15 +140,16 @@ class Session:
             raise self._error
         return self._answers
 
-    def settle(self) -> None:
+    def settle(self, patience: float | None = None) -> None:
         """Take in the reply that is late, if one is."""
         if not self._pending:
             return
+        self._until = boottime() + (self._patience() if patience is None else patience)
         with suppress(psycopg.OperationalError):
             self._flush()
         answers: list[Rows] | None = None
         try:
-            answers = self.receive()
+            answers = self.receive(self._until)
         except StoreError:
             if self._pending:
                 raise
@@ -158,10 +171,13 @@ class Session:
 
     def close(self) -> None:
         self._pending = False
+        _open.discard(self)
         self._connection.close()
 
     def forget(self) -> None:
         """In a forked child: the parent's session lives on, so the server must hear nothing."""
+        if self not in _open:
+            return
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         with suppress(OSError):
             os.dup2(nothing, self._socket, inheritable=False)
@@ -214,29 +230,50 @@ class Session:
 
     def _wait(self, events: int) -> None:
         self._poll.register(self._socket, events)
-        if not self._poll.poll(int(self._patience * 1000)):
-            raise pg_errors.silent(self._place, self._patience)
+        if not self._poll.poll(max(self._until - boottime(), 0.0) * 1000):
+            raise pg_errors.silent(self._place, self._patience())
 
     def _broken(self, message: str) -> pg_errors.SessionGone:
         self.close()
         return pg_errors.gone(self._place, message)
 
 
-def connect(target: Target, patience: float) -> Session:
+_open: WeakSet[Session] = WeakSet()
+_connecting = threading.RLock()  # held while a socket is in the hands of the driver alone
+
+
+def connect(target: Target, patience: Callable[[], float]) -> Session:
     """A new session. Each address is given `patience` seconds. Raises StoreError."""
-    asked = {"connect_timeout": str(max(2, int(patience))), **target.params}
-    try:
-        connection = psycopg.Connection.connect(make_conninfo("", **asked), autocommit=True)
-    except psycopg.Error as error:
-        raise pg_errors.of_connecting(target.place, str(error)) from None
-    try:
-        return Session(connection, target.place, patience)
-    except psycopg.NotSupportedError:
-        connection.close()
-        raise StoreRefused(
-            f"{target.place}: the client library is too old; install libpq 14 or newer, "
-            "or psycopg[binary]"
-        ) from None
+    asked = {"connect_timeout": str(max(2, int(patience()))), **target.params}
+    with _connecting:
+        try:
+            connection = psycopg.Connection.connect(make_conninfo("", **asked), autocommit=True)
+        except psycopg.Error as error:
+            raise pg_errors.of_connecting(target.place, str(error)) from None
+        try:
+            return Session(connection, target.place, patience)
+        except psycopg.NotSupportedError:
+            connection.close()
+            raise StoreRefused(
+                f"{target.place}: the client library is too old; install libpq 14 or newer, "
+                "or psycopg[binary]"
+            ) from None
+
+
+def _forget_all() -> None:
+    """In a forked child: a copy of a session's socket would keep its locks, whoever has died."""
+    _connecting.release()
+    for session in list(_open):
+        session.forget()
+
+
+# A connection that a thread is about to make can be forgotten by nobody: a fork waits for it. That
+# is as long as it takes to connect; what is open by then is known.
+os.register_at_fork(
+    before=_connecting.acquire,
+    after_in_parent=_connecting.release,
+    after_in_child=_forget_all,
+)
 
 
 def _rows(result: pq.abc.PGresult) -> Rows:

@@ -8,7 +8,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from ...errors import UsageError
-from ...leases.urls import take_options
+from ...leases.urls import check_account, take_options
 
 SESSION, XACT, LEASE = "session", "xact", "lease"
 MODES = (SESSION, XACT, LEASE)
@@ -44,7 +44,7 @@ class Target:
 
 def parse(url: str) -> Target:
     """The target of a lock URL. Raises UsageError, which shows none of it, if it cannot be one."""
-    rest, ours = take_options(url, frozenset({"mode", "namespace"}))
+    rest, ours = take_options(check_account(url), frozenset({"mode", "namespace"}))
     mode = ours.get("mode", SESSION)
     if mode not in MODES:
         raise UsageError(f"the lock URL: mode is session, xact or lease, not {mode!a}")

@@ -7,10 +7,12 @@ no number and no snapshot, so it holds back neither vacuum nor CREATE INDEX CONC
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
+from ...clock import boottime
 from ...errors import LifelineError, StoreError, StoreUnreachable
 from ...leases.port import LOST, RENEWED, UNKNOWN, Claim, Granted, Request, Taken
 from . import bare as pg_bare
@@ -23,18 +25,21 @@ from .session import Rows, Session, Statement
 
 _KEEP_OPEN = ("idle_in_transaction_session_timeout", "statement_timeout")
 _KEEP_OPEN_SINCE_17 = "transaction_timeout"
+_PING = (Statement(pg_sql.PING), Statement(pg_sql.NOTHING))
 
 
 @dataclass(slots=True)
 class _Open:
     """An open transaction and the slot that it locks. `fence` is 0 until the grant is complete.
 
-    `rowed`: it has a row in the table, which was not there yet for who began without.
+    `rowed`: it has a row in the table, which was not there yet for who began without. By `ends`, in
+    seconds since boot, its holder is gone if it is not renewed.
     """
 
     session: Session
     request: Request
     slot: int
+    ends: float
     fence: int = 0
     wait: float = 0.0
     rowed: bool = False
@@ -54,24 +59,30 @@ class TransactionLocks:
         self._link.find_table()
         self._end_unfinished(request.owner)
         held = self._still_open(request.owner)
-        if held is None:
+        if held is not None:
+            held.ends = boottime() + request.ttl
+        else:
             answer = self._lock(request)
             if isinstance(answer, Taken):
                 return answer
             held = self._open[request.owner] = answer
         try:
             return self._record(request, held)
-        except StoreUnreachable:
-            raise  # the lock stays for the same owner to come back to
-        except LifelineError:
-            self._end(request.owner)
+        except LifelineError as error:
+            # Nobody may ever come back for it, unless it was granted before.
+            if not held.fence or not isinstance(error, StoreUnreachable):
+                self._end(request.owner)
             raise
 
     def renew(self, claims: Sequence[Claim]) -> list[str]:
         self._end_unfinished("")
+        sent = boottime()
         answers = self._pinged(claims)
         if all(said == UNKNOWN for said in answers):
             raise pg_errors.silent(self._link.target.place, self._link.patience)
+        for claim, said in zip(claims, answers, strict=True):
+            if said == RENEWED:
+                self._open[claim.owner].ends = sent + claim.ttl
         target = self._link.target
         rowed = [
             claim
@@ -158,7 +169,7 @@ class TransactionLocks:
             session.close()  # the server rolls back
             raise
         if slot is not None:
-            return _Open(session, request, slot)
+            return _Open(session, request, slot, boottime() + request.ttl)
         self._roll_back(session)
         return self._in_the_way(request, rows)
 
@@ -217,23 +228,25 @@ class TransactionLocks:
         return Granted(held.slot, held.fence, held.wait)
 
     def _pinged(self, claims: Sequence[Claim]) -> list[str]:
-        """RENEWED for each claim whose transaction answers; after one silence UNKNOWN."""
-        answers, silent = [], False
-        for claim in claims:
+        """RENEWED for each claim whose transaction answers. All are asked before any is waited for:
+        a connection that hangs takes no time from the others."""
+        answers = [LOST] * len(claims)
+        asked = {}
+        for nth, claim in enumerate(claims):
             held = self._open.get(claim.owner)
-            if held is None or held.fence != claim.fence or not held.session.usable:
-                answers.append(LOST)
-            elif silent:
-                answers.append(UNKNOWN)
-            else:
-                answers.append(_ping(held.session))
-                silent = answers[-1] == UNKNOWN
+            if held is not None and held.fence == claim.fence and held.session.usable:
+                answers[nth] = _said(partial(_ask, held.session))
+                if answers[nth] == RENEWED:
+                    asked[nth] = held.session
+        until = boottime() + self._link.patience
+        for nth, session in asked.items():
+            answers[nth] = _said(partial(session.receive, until))
         return answers
 
     def _still_open(self, owner: str) -> _Open | None:
         """What this owner locked before, if the transaction lives. Raises StoreUnreachable."""
         held = self._open.get(owner)
-        said = _ping(held.session) if held else LOST
+        said = _said(partial(held.session.run, *_PING)) if held else LOST
         if said == UNKNOWN:
             raise pg_errors.silent(self._link.target.place, self._link.patience)
         if said == LOST:
@@ -242,9 +255,9 @@ class TransactionLocks:
         return held
 
     def _end_unfinished(self, owner: str) -> None:
-        """Give up what was locked for owners that were never told."""
+        """Give up what was locked for owners that were never told, or have not renewed in time."""
         for other, held in list(self._open.items()):
-            if not held.fence and other != owner:
+            if (not held.fence or boottime() > held.ends) and other != owner:
                 self._end(other)
 
     def _end(self, owner: str, *last: Statement) -> None:
@@ -261,6 +274,9 @@ class TransactionLocks:
             self._roll_back(held.session)
 
     def _roll_back(self, session: Session) -> None:
+        if session.pending:  # it hangs: its end rolls back as well
+            session.close()
+            return
         with suppress(StoreError):
             session.run(Statement("ROLLBACK"))
             self._keep(session)
@@ -274,9 +290,16 @@ class TransactionLocks:
             self._spare = session
 
 
-def _ping(session: Session) -> str:
+def _ask(session: Session) -> None:
+    """Send what is to be answered, unless the session still owes an answer to that before."""
+    session.settle(0)
+    session.send(*_PING)
+
+
+def _said(call: Callable[[], object]) -> str:
+    """What a transaction says of itself by how a call ends."""
     try:
-        session.run(Statement(pg_sql.PING), Statement(pg_sql.NOTHING))
+        call()
     except SessionGone:
         return LOST
     except StoreUnreachable:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from redis import connection as _driver
 
 from ...errors import UsageError
-from ...leases.urls import redact, take_options
+from ...leases.urls import check_account, redact, take_options
 
 _OURS = frozenset({"namespace", "restart_delay"})
 _SENTINELS = frozenset({"sentinel_username", "sentinel_password"})
@@ -46,6 +46,7 @@ class Place:
 
 def read(url: str) -> Place:
     """The place that the URL names. Raises UsageError."""
+    check_account(url)
     if url.startswith("redis+sentinel://"):
         return _sentinel(url)
     bare, ours = take_options(url, _OURS)

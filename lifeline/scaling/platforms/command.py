@@ -15,6 +15,8 @@ from ..commands import run
 from ..errors import TargetError
 from ..options import Options
 
+SETS = {"get": None, "set": None}
+
 
 class CommandTarget(Bounded):
     """As many workers as `get` prints; `set` is run with the number that there should be."""

@@ -5,20 +5,28 @@
 Needs boto3: credentials come from wherever it finds them (a task's role, a profile, the
 environment), and are no option here. What `read` tells is `desiredCount`, what ECS keeps running:
 `runningCount` lags behind it while tasks start, and the same number would be asked for again.
+boto3 makes and signs the requests; they are sent as those to other platforms are, because its own
+timeouts are one of each wait.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...errors import UsageError, show
 from .. import checking, given
 from ..bounded import TIMEOUT, Bounded, Deadline
 from ..errors import TargetError
 from ..options import Options
+from ..rest import Host, exchange, reason
 
+SETS = {"cluster": "default", "service": None, "region": None, "url": None}
 _OPTIONS = ("cluster", "service", "region", "url", "timeout")
 
 
@@ -87,7 +95,9 @@ class Service(Bounded):
         cluster, service = (name.rpartition("/")[2] for name in (self._cluster, self._service))
         asked = {"ServiceNamespace": "ecs", "ResourceIds": [f"service/{cluster}/{service}"]}
         answer = self._call(deadline, "application-autoscaling", "describe_scalable_targets", asked)
-        if answer.get("ScalableTargets"):
+        if not isinstance(answer.get("ScalableTargets"), list):
+            raise TargetError("ECS: whether something else scales the service was not answered")
+        if answer["ScalableTargets"]:
             raise TargetError(
                 f"Application Auto Scaling scales service {service!r:.60} already: two scalers "
                 "would work against each other"
@@ -108,20 +118,72 @@ class Service(Bounded):
         return answer
 
     def _client(self, api: str, deadline: Deadline) -> Any:
-        """A client that gives up at the deadline: half of the time is for connecting."""
+        """A client that gives up at the deadline."""
         boto3 = _boto3()
         errors = importlib.import_module("botocore.exceptions")
-        half = deadline.left_for(f"ECS: the call to {api}") / 2
+        deadline.left_for(f"ECS: the call to {api}")
         # The scaler itself tries again, at its next tick.
         config = importlib.import_module("botocore.config").Config(
-            connect_timeout=half, read_timeout=half, retries={"total_max_attempts": 1}
+            retries={"total_max_attempts": 1}
         )
         try:
-            return boto3.client(
+            client = boto3.client(
                 api, region_name=self._region, endpoint_url=self._url, config=config
             )
         except (errors.BotoCoreError, ValueError) as error:
             raise UsageError(f"ECS: {_reason(error)}") from None
+        client.meta.events.register("before-send", lambda request, **_: _sent(request, deadline))
+        return client
+
+
+def _sent(request: Any, deadline: Deadline) -> Any:
+    """The answer to a request that botocore has signed, in its own form. Raises TargetError.
+
+    botocore asks whoever has registered for `before-send` for an answer before it sends itself.
+    """
+    messages = importlib.import_module("botocore.awsrequest")
+    parts = urlsplit(request.url)
+    is_secure = parts.scheme == "https"
+    host = Host(
+        parts.hostname or "",
+        parts.port or (443 if is_secure else 80),
+        _trusting() if is_secure else None,
+    )
+    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    headers = {name: _text(value) for name, value in request.headers.items()}
+    deadline.left_for("ECS: the call")
+    try:
+        status, given_headers, content = exchange(
+            host, deadline, request.method, path, request.body, {**headers, "Connection": "close"}
+        )
+    except (OSError, HTTPException, ValueError) as error:
+        raise TargetError(f"ECS: {reason(error, deadline.seconds)}") from None
+    return messages.AWSResponse(request.url, status, given_headers, _Raw(content))
+
+
+def _trusting() -> ssl.SSLContext:
+    """The certificates that boto3 would trust: those of AWS_CA_BUNDLE, else its own."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    own = importlib.import_module("botocore.httpsession").get_cert_path(True)
+    try:
+        return ssl.create_default_context(cafile=bundle or own)
+    except OSError as error:
+        why = error.strerror or "no certificate in it"
+        raise TargetError(f"ECS: AWS_CA_BUNDLE cannot be read ({why})") from None
+
+
+def _text(value: object) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+class _Raw:
+    """A body that has come, as botocore reads one that is coming."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self._content
 
 
 def _boto3() -> Any:
@@ -148,10 +210,5 @@ def _reason(error: Exception) -> str:
     plain = {
         "NoCredentialsError": "no AWS credentials were found",
         "NoRegionError": "no region: give one, or set AWS_DEFAULT_REGION",
-        "EndpointConnectionError": "not reached",
-        "ConnectTimeoutError": "no answer in time",
-        "ReadTimeoutError": "no answer in time",
-        "ConnectionClosedError": "the connection was closed",
-        "SSLError": "its certificate is not trusted, or there is no TLS",
     }
     return plain.get(name, name)

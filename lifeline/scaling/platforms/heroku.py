@@ -10,7 +10,6 @@ Platform API's schema, version 3.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from ..rest import Client, Refused
 
 URL = "https://api.heroku.com"
 TOKEN = "env:HEROKU_API_KEY"  # as the heroku command has it
+SETS = {"app": None, "type": "worker", "names": None}
 _OPTIONS = ("app", "type", "names", "token", "busy", "url", "timeout")
 _ACCEPT = {"Accept": "application/vnd.heroku+json; version=3"}
 _ONE_EACH = frozenset(("eco", "basic", "hobby", "free"))  # dyno sizes: one dyno per process type
@@ -66,24 +66,24 @@ class Formation(Bounded, ABC):
     """What both kinds have: the calls, and the account's budget of them."""
 
     most: int | None = None  # workers that there can be
+    rest: float | None = None  # seconds for which nothing should be asked, once the calls run out
 
     def __init__(self, app: str, token: str, *, url: str = URL, timeout: float = TIMEOUT) -> None:
         super().__init__(timeout)
         self._path = f"/apps/{quote(app, safe='')}/formation"
         self._client = Client("Heroku", url, lambda: token, _ACCEPT)
-        self._spare_until = 0.0
         self._seen: int | None = None  # workers, at the last `read`
 
     def read(self) -> int:
         """How many dynos the formation has. Raises TargetError."""
-        wait = self._spare_until - time.monotonic()
-        if wait > 0:
-            raise TargetError("Heroku: nearly out of API calls for this account", wait)
         self._seen = self._count(self.deadline())
         return self._seen
 
     def write(self, n: int) -> None:
-        """Let there be `n`, in one call; one more if the account may have fewer. TargetError."""
+        """Let there be `n`, in one call; one more if the account may have fewer. TargetError.
+
+        A limit is no reason to stop anybody: what runs already stays.
+        """
         deadline = self.deadline()
         try:
             self._set(n, deadline)
@@ -91,10 +91,12 @@ class Formation(Bounded, ABC):
             limit = _limit(refused, n)
             if limit is None:
                 raise
-            if limit != self._seen:
+            if self._seen is None:
+                self._seen = self._count(deadline)
+            if limit > self._seen:
                 self._set(limit, deadline)
                 self._seen = limit
-            raise TargetError(f"{limit} of {n} run: {refused}", refused.retry_after) from None
+            raise TargetError(f"{self._seen} of {n} run: {refused}", refused.retry_after) from None
         self._seen = n
 
     @abstractmethod
@@ -118,8 +120,8 @@ class Formation(Bounded, ABC):
     def _mind_the_budget(self) -> None:
         """Ask nothing for a while once the account is nearly out of calls: it is not ours alone."""
         remaining = self._client.answer_headers.get("RateLimit-Remaining", "")
-        if remaining.isdecimal() and int(remaining) < _RESERVE:
-            self._spare_until = time.monotonic() + (_RESERVE - int(remaining)) / _REFILL
+        short = _RESERVE - int(remaining) if remaining.isdecimal() else 0
+        self.rest = short / _REFILL if short > 0 else None
 
 
 class OneType(Formation):
@@ -150,8 +152,8 @@ class OneType(Formation):
 class Names(Formation):
     """Process types with the same command, each on or off: for dynos of which one type has one.
 
-    Of `n`, those that `busy` names come first, then the others in the order of `names`. Without
-    `busy` that is the first `n`. What is to be off is written as well as what is to be on.
+    Of `n`, those that `busy` names come first, then others that are on, then those that are off,
+    each in the order of `names`. What is to be off is written as well as what is to be on.
     """
 
     def __init__(
@@ -171,7 +173,7 @@ class Names(Formation):
         self.most = len(self._names)
 
     def write(self, n: int) -> None:
-        """The first `n` on, the others off. Raises TargetError, also if there are not so many."""
+        """Have `n` on, the others off. Raises TargetError, also if there are not so many."""
         super().write(min(n, len(self._names)))
         if n > len(self._names):
             raise TargetError(f"all {len(self._names)} names are on: there is none for {n}")
@@ -197,22 +199,30 @@ class Names(Formation):
         if self._on is None:
             self._count(deadline)
         running = self._on or frozenset()
-        chosen = self._names[:n]
-        if self._busy is None or running.issubset(chosen):
-            return frozenset(chosen)  # nothing that runs is turned off
-        # DYNO is worker1.1 where the process type is worker1.
-        seconds = deadline.left_for("Heroku: asking which names are busy")
-        busy = {word.partition(".")[0] for word in self._busy(seconds)} & running
-        return frozenset(sorted(self._names, key=lambda name: name not in busy)[:n])
+        busy: set[str] = set()
+        if self._busy is not None and n < len(running):  # or nothing that runs is turned off
+            # DYNO is worker1.1 where the process type is worker1.
+            seconds = deadline.left_for("Heroku: asking which names are busy")
+            busy = {word.partition(".")[0] for word in self._busy(seconds)} & running
+        order = sorted(self._names, key=lambda name: (name not in busy, name not in running))
+        return frozenset(order[:n])
 
 
 def _limit(refused: Refused, n: int) -> int | None:
-    """How many there may be, if that is why `n` was refused."""
+    """How many there may be, if that is why `n` was refused.
+
+    The limit is one of all dynos of a size: with `size` the error tells how many there would be,
+    other process types among them.
+    """
     data = refused.data if isinstance(refused.data, dict) else {}
-    limit = data.get("limit")
+    limit, size = data.get("limit"), data.get("size")
     if data.get("id") != "cannot_run_above_limit" or isinstance(limit, bool):
         return None
-    return limit if isinstance(limit, int) and 0 <= limit < n else None
+    if not isinstance(limit, int) or limit < 0:
+        return None
+    if isinstance(size, int) and size > limit:
+        limit = max(0, n - (size - limit))
+    return limit if limit < n else None
 
 
 def _entries(formation: Any) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from ..options import Options
 from ..rest import Client, Refused
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+SETS = {"name": None, "resource": "deployment", "namespace": None, "url": None}
 _OPTIONS = ("name", "resource", "namespace", "url", "token", "ca", "account", "timeout")
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "replicaset": "ReplicaSet"}
 _MERGE = "application/merge-patch+json"

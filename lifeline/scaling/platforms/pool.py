@@ -2,15 +2,16 @@
 
     target = { kind = "pool", name = "mail", command = ["/srv/app/worker"], busy = "children" }
 
-What `read` tells is how many of them run, from the process table; one that was told to finish and
-has not yet counts. None is killed: a worker is told once, finishes its job, however long that
-takes, and ends. Idle ones are told first.
+What `read` tells is how many of them take work, from the process table: one that was told to finish
+takes none and does not count, though it is there until its job is done. None is killed: a worker is
+told once, finishes its job, however long that takes, and ends. Idle ones are told first.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
 from subprocess import Popen
 
@@ -25,6 +26,7 @@ from ..errors import TargetError
 from ..options import Options
 from ..workers import NUMBER, SIGNALS, Crew, Worker
 
+SETS = {"name": None}
 _OPTIONS = ("name", "command", "busy", "signal", "grace", "log", "timeout")
 _ROUNDS = 3  # of starting, where some numbers are held or still in use
 _PAUSE = 0.01  # seconds
@@ -65,8 +67,8 @@ class Pool(Bounded):
 
     `{number}` in a word of the command is the worker's number, and so is LIFELINE_NUMBER in its
     environment. `signal` asks a worker to finish: it goes to its main process, once. After `grace`
-    seconds it is ended with all below it; None waits for as long as it takes. `log` is a file, or
-    "-" for this process's own output.
+    seconds `tend` ends it with all below it; None waits for as long as it takes. `log` is a file,
+    or "-" for this process's own output.
     """
 
     def __init__(
@@ -91,55 +93,67 @@ class Pool(Bounded):
         self._failed = ""
         if busy:
             self.busy = self._count_busy
+        if grace is not None:
+            self.tend = self._end_overdue
 
     busy: Callable[[], int] | None = None  # without a way to tell, nobody is said to be idle
+    tend: Callable[[], None] | None = None  # without a grace, nobody is ended
 
     def read(self) -> int:
-        """How many workers run. Raises TargetError."""
+        """How many workers take work. Raises TargetError."""
         self._reap()
-        return len(self._find())
+        with self._translated():
+            workers = self._crew.find()
+            return len(workers) - len(self._crew.told(workers))
 
     def write(self, n: int) -> None:
-        """Start workers or tell some to finish, so that there will be `n`. Raises TargetError."""
+        """Start workers or tell some to finish, so that `n` will take work. Raises TargetError."""
         deadline = self.deadline()
         self._reap()
-        workers = self._find()
+        with self._translated():
+            workers = self._crew.find()
+            told = self._crew.told(workers)
+            there = [each for each in workers if each not in told]
+            if n > len(there):
+                self._start(n - len(there), {each.number for each in workers}, deadline)
+            elif n < len(there):
+                self._let_go(len(there) - n, there, told, deadline)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            if n > len(workers):
-                self._start(n - len(workers), {each.number for each in workers}, deadline)
-            elif n < len(workers):
-                self._let_go(len(workers) - n, workers, deadline)
+            yield
         except TargetError:
             raise
         except LifelineError as error:  # the state directory, a process that cannot be judged
             raise TargetError(f"pool {self._crew.name}: {error}") from None
 
-    def _find(self) -> list[Worker]:
-        try:
-            return self._crew.find()
-        except LifelineError as error:
-            raise TargetError(f"pool {self._crew.name}: {error}") from None
-
     # --- fewer --------------------------------------------------------------------------------
 
-    def _let_go(self, many: int, workers: Sequence[Worker], deadline: Deadline) -> None:
-        told = self._crew.told(workers)
-        self._end_overdue(told, deadline)
-        there = [each for each in workers if each not in told and each.job]
-        more = many - len(told)
-        if more <= 0 or not there:
+    def _let_go(
+        self,
+        many: int,
+        workers: Sequence[Worker],
+        told: Mapping[Worker, float],
+        deadline: Deadline,
+    ) -> None:
+        there = [each for each in workers if each.job]
+        if not there:
             return
         busy = self._numbers_of_busy(there, deadline)
         # The highest number first among those that are as idle as each other.
         there.sort(key=lambda each: (each.number in busy, -each.number))
-        self._crew.tell(there[:more], self._signal, told)
+        self._crew.tell(there[:many], self._signal, told)
         for child in self._children:
-            child.told |= any(each.runner.pid == child.process.pid for each in there[:more])
+            child.told |= any(each.runner.pid == child.process.pid for each in there[:many])
 
-    def _end_overdue(self, told: Mapping[Worker, float], deadline: Deadline) -> None:
-        for each, seconds in told.items():
-            if self._grace is not None and seconds > self._grace and not deadline.has_passed():
-                terminate(name=self._crew.title(each.number), grace=_AFTER_GRACE)
+    def _end_overdue(self) -> None:
+        """End those that were told to finish longer than their grace ago. Raises TargetError."""
+        deadline = self.deadline()
+        with self._translated():
+            for each, seconds in self._crew.told(self._crew.find()).items():
+                if self._grace is not None and seconds > self._grace and not deadline.has_passed():
+                    terminate(name=self._crew.title(each.number), grace=_AFTER_GRACE)
 
     def _numbers_of_busy(self, workers: Sequence[Worker], deadline: Deadline) -> set[int]:
         if not self._is_busy:
@@ -148,7 +162,8 @@ class Pool(Bounded):
 
     def _count_busy(self) -> int:
         """How many workers are at work. Raises TargetError if that cannot be told."""
-        return len(self._numbers_of_busy(self._find(), self.deadline()))
+        with self._translated():
+            return len(self._numbers_of_busy(self._crew.find(), self.deadline()))
 
     # --- more ---------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from ...errors import show
 from ..checking import BadOption
 from ..errors import ProbeError
 from ..sample import Sample, total
+from ..whole import whole
 from . import settings
 
 _LARGEST = 1 << 20  # bytes of an answer
@@ -68,7 +69,7 @@ class CeleryRabbitmq:
         try:
             connection.request("GET", path, headers=self._headers)
             answer = connection.getresponse()
-            return answer.status, answer.read(_LARGEST)
+            return answer.status, whole(answer, _LARGEST)
         finally:
             connection.close()
 

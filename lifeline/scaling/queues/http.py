@@ -21,6 +21,7 @@ from ..checking import BadOption
 from ..errors import ProbeError
 from ..options import Options
 from ..sample import Sample
+from ..whole import whole
 
 _MOST = 1 << 20  # bytes of an answer
 _PLACES = ("ready", "busy", "future", "oldest_age")
@@ -69,7 +70,7 @@ def _get(url: str, headers: Mapping[str, str], timeout: float, host: str) -> str
         with _OPENER.open(request, timeout=timeout) as answer:
             if answer.status != 200:
                 raise ProbeError(f"{host} answers {answer.status}")
-            content: bytes = answer.read(_MOST)
+            content = whole(answer, _MOST)
     except urllib.error.HTTPError as error:
         error.close()
         raise ProbeError(f"{host} answers {error.code}") from None

@@ -1,7 +1,9 @@
-"""Procrastinate 3: the table `procrastinate_jobs`, with the rule by which its workers fetch.
+"""Procrastinate 3: its tables of jobs and of workers, with the rule by which these fetch.
 
 Jobs that share a `lock` run one after the other: of those only the first counts as ready, for more
-workers would not help. A missing table is an error; no row with a queue's name is an empty queue.
+workers would not help. A job whose worker has not beaten for `heartbeat_timeout` is done by nobody
+and given to nobody (a periodic task of your own may retry it), so it counts nowhere.
+A missing table is an error; no row with a queue's name is an empty queue.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .. import checking
 from ..sample import Sample
 from . import settings
 from .tables import Tables
 
+_HEARTBEAT_TIMEOUT = 30.0  # seconds, Procrastinate's own
 # A job without a time waits since the last event that made it wait.
 _ROWS = """
-SELECT status = 'doing' AS is_busy,
+SELECT status = 'doing' AND is_held AS is_busy,
        status = 'todo' AND is_due AND NOT is_locked AS is_ready,
        status = 'todo' AND NOT is_due AS is_future,
        coalesce(scheduled_at, (
@@ -26,6 +30,11 @@ SELECT status = 'doing' AS is_busy,
 FROM (
     SELECT job.id, job.status, job.scheduled_at,
            job.scheduled_at IS NULL OR job.scheduled_at <= now() AS is_due,
+           EXISTS (
+               SELECT FROM procrastinate_workers worker
+               WHERE worker.id = job.worker_id
+                 AND worker.last_heartbeat > now() - %(silent)s * interval '1 second'
+           ) AS is_held,
            job.lock IS NOT NULL AND EXISTS (
                SELECT FROM procrastinate_jobs other
                WHERE other.lock = job.lock AND (
@@ -44,11 +53,11 @@ FROM (
 
 
 class Procrastinate:
-    """Counts the jobs of `queues`, None for all."""
+    """Counts the jobs of `queues`, None for all. `silent` is in seconds."""
 
-    def __init__(self, tables: Tables, queues: list[str] | None) -> None:
+    def __init__(self, tables: Tables, queues: list[str] | None, silent: float) -> None:
         self._tables = tables
-        self._values = {"queues": queues}
+        self._values = {"queues": queues, "silent": silent}
 
     def __call__(self) -> Sample:
         """Raises ProbeError."""
@@ -56,6 +65,12 @@ class Procrastinate:
 
 
 def make(options: settings.Options) -> Callable[[], Any]:
-    """A probe for Procrastinate: `url`, `queues` (all), `schema`, `timeout`."""
-    settings.known(options, "url", "queues", "schema")
-    return Procrastinate(Tables(options), settings.some_queues(options))
+    """A probe for Procrastinate: `url`, `queues` (all), `heartbeat_timeout` (30s), `schema`,
+    `timeout`."""
+    settings.known(options, "url", "queues", "heartbeat_timeout", "schema")
+    silent = options.get("heartbeat_timeout", _HEARTBEAT_TIMEOUT)
+    return Procrastinate(
+        Tables(options),
+        settings.some_queues(options),
+        checking.some_seconds("heartbeat_timeout", silent),
+    )

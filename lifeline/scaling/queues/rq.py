@@ -1,5 +1,8 @@
 """RQ: jobs in the lists of its queues, due ones in their schedules.
 
+A running job is entered until its worker has to say again that it lives. What is overdue there was
+held by one that died: the next worker that starts puts it back, or among the failed ones, so it
+counts as ready. While `rq suspend` holds all workers, nothing does.
 Evidence that a queue exists: RQ keeps the key of each in the set `rq:queues` from the first job
 on, also while the list is empty and therefore no key.
 """
@@ -33,24 +36,30 @@ class Rq:
     def _look(self, ask: Ask, queue: str) -> Sample:
         now, jobs = wall(), f"{self._prefix}:queue:{queue}"
         scheduled, running = f"{self._prefix}:scheduled:{queue}", f"{self._prefix}:wip:{queue}"
-        waiting, due, future, busy, taken, is_known, first, soonest = ask(
+        waiting, due, future, busy, lost, taken, is_held, is_known, first, *soonest = ask(
             ("LLEN", jobs),
             ("ZCOUNT", scheduled, "-inf", now),
             ("ZCOUNT", scheduled, f"({now}", "+inf"),
             ("ZCOUNT", running, now, "+inf"),
+            ("ZCOUNT", running, "-inf", f"({now}"),
             ("LLEN", f"{jobs}:intermediate"),
+            ("EXISTS", f"{self._prefix}:suspended"),
             ("SISMEMBER", f"{self._prefix}:queues", jobs),
             ("LINDEX", jobs, 0),
             ("ZRANGE", scheduled, 0, 0, "WITHSCORES"),
+            ("ZRANGE", running, 0, 0, "WITHSCORES"),
         )
-        self._keys.require(queue, is_known or waiting or due or future or busy or taken)
-        born = [float(soonest[1])] if due else []
+        there = waiting or due or future or busy or lost or taken
+        self._keys.require(queue, is_known or there)
+        if is_held:
+            return Sample(0, busy + taken, future)
+        born = [float(each[1]) for each, count in zip(soonest, (due, lost), strict=True) if count]
         if first is not None:
             (enqueued,) = ask(("HGET", f"{self._prefix}:job:".encode() + first, "enqueued_at"))
             when = moment(enqueued.decode("ascii", "replace")) if enqueued else None
             born += [] if when is None else [when]
         age = max(0.0, now - min(born)) if born else None
-        return Sample(waiting + due, busy + taken, future, age)
+        return Sample(waiting + due + lost, busy + taken, future, age)
 
 
 def make(options: settings.Options) -> Callable[[], Any]:

@@ -42,7 +42,17 @@ def url(options: Options, schemes: Iterable[str], example: str) -> str:
     found = text(options, "url")
     if found.partition(":")[0] not in schemes:
         raise BadOption(("url",), f"url is {example}, or env:NAME or secret-file:PATH for one")
+    if not _ends_where_it_seems(found):
+        raise BadOption(("url",), f"url is {example}, with %XX for special characters")
     return found
+
+
+def _ends_where_it_seems(url: str) -> bool:
+    """False if a password may hold what ends the account: the rest of it would be read as a host,
+    which messages name."""
+    place = url.partition("://")[2]
+    account = re.split("[/?#]", place, maxsplit=1)[0]
+    return "#" not in place and account.count("@") < 2 and "@" not in place[len(account) :]
 
 
 def place(url: str) -> str:

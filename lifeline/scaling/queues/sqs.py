@@ -44,6 +44,8 @@ class Sqs:
             raise ProbeError(f"SQS queue {_shown(queue)}: {show(code.encode())}") from None
         except (BotoCoreError, OSError) as error:
             raise ProbeError(f"SQS queue {_shown(queue)}: {type(error).__name__}") from None
+        except KeyError:
+            raise ProbeError(f"SQS queue {_shown(queue)}: the answer is no queue's") from None
         numbers = found.get("Attributes", {})
         ready, busy, future = (_number(queue, numbers.get(name)) for name in names)
         return Sample(ready, busy, future, exact=False)

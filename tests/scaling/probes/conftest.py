@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
+import redis
 
 from lifeline.scaling.errors import ProbeError
 from lifeline.scaling.sample import Sample
@@ -15,6 +17,7 @@ from support.servers import Server, postgres, valkey
 from support.spawning import Spawner
 from support.waiting import eventually
 
+_databases = count()
 APPS = Path(__file__).parent / "apps"
 
 
@@ -31,7 +34,6 @@ class App:
             "URL": url,
             "JOBS": str(here),
             "PYTHONPATH": str(APPS),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONWARNINGS": "ignore",
         }
 
@@ -59,13 +61,6 @@ class App:
         (self.here / "go").touch()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that asks for an environment of libraries may have to install it."""
-    for item in items:
-        if "app" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(400))
-
-
 @pytest.fixture(scope="session")
 def python(pytestconfig: pytest.Config) -> Callable[[str], Path]:
     """The interpreter of an environment of `support.libraries`."""
@@ -87,15 +82,21 @@ def app(python: Callable[[str], Path], spawn: Spawner, tmp_path: Path) -> Callab
 
 @pytest.fixture
 def broker() -> Iterator[Server]:
-    """A Valkey with nothing in it."""
+    """A Valkey of its own for a test that freezes it or changes its rights."""
     server = valkey.new_server()
     yield server
     server.close()
 
 
 @pytest.fixture
-def redis_url(broker: Server) -> str:
-    return f"redis://127.0.0.1:{broker.port}/0"
+def redis_url(spawn: Spawner) -> Iterator[str]:
+    """The URL of a database with nothing in it, on the server of all tests of this process."""
+    url = f"redis://127.0.0.1:{valkey.server().port}/{next(_databases) % 15 + 1}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        spawn.end()  # who would go on writing
+        client.flushdb()
 
 
 @pytest.fixture

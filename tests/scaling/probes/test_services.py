@@ -14,6 +14,7 @@ import pytest
 from lifeline.scaling.sample import Sample
 from support.probing import probe, refused
 from support.servers import Server, free_port, rabbitmq
+from support.vendors import Answer, Request, Vendor
 
 
 @pytest.mark.needs("rabbitmq")
@@ -50,6 +51,30 @@ def test_a_rabbitmq_that_is_not_there_is_an_error() -> None:
     """A refused connection is told with the host and without the password."""
     url = f"http://user:hush@127.0.0.1:{free_port()}"
     assert "user@127.0.0.1" in refused(probe("celery-rabbitmq", url=url))
+
+
+class Api(Vendor):
+    """Answers what it is told to."""
+
+    def answer(self, request: Request) -> Answer:
+        return Answer(404, {})
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    server = Api()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("padding", [0, 2 << 20])
+def test_part_of_an_answer_of_rabbitmqs_is_an_error(api: Api, padding: int) -> None:
+    """Broken off, or so long that only the beginning would be read: it was JSON that far."""
+    said = b'{"messages_ready": 0, "messages_unacknowledged": 0}' + b" " * padding
+    api.instead = [Answer(200, said, {} if padding else {"Content-Length": "400"})]
+    assert ("TooLong" if padding else "IncompleteRead") in refused(
+        probe("celery-rabbitmq", url=api.url)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +123,10 @@ def test_sqs_refuses_in_one_line(aws: Any, sqs: str) -> None:
     assert "NonExistent" in refused(probe("sqs", queues=["none"], endpoint=sqs, **here))
     gone = f"http://127.0.0.1:{free_port()}"
     assert "Endpoint" in refused(probe("sqs", queues=["jobs"], endpoint=gone, **here))
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"QueueUrl": "http://x", "Attributes": {"Appro', b""])
+def test_part_of_an_answer_of_sqs_is_an_error(aws: Any, api: Api, content: bytes) -> None:
+    """Broken off or of another kind, it is never a number."""
+    api.instead = [Answer(200, content, {"Content-Length": "90"} if content != b"{}" else {})]
+    refused(probe("sqs", queues=["jobs"], region="us-east-1", endpoint=api.url))

@@ -11,7 +11,7 @@ from support.vendors import Heroku, Kubernetes
 
 @pytest.fixture
 def heroku() -> Iterator[Heroku]:
-    server = Heroku(web=1, worker=2, worker1=0, worker2=0, worker3=0)
+    server = Heroku(web=1, worker=2, worker1=0, worker2=0, worker3=0, worker4=0)
     yield server
     server.close()
 

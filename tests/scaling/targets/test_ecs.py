@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from lifeline.scaling import TargetError
 from lifeline.scaling.plugins import make
 from support.servers import ecs, free_port
 from support.servers.dynamodb import CREDENTIALS
-from support.vendors import Answer, Request, Vendor
+from support.vendors import Answer, Request, Vendor, certificate
 
 SECRET = "hunter2-this-is-the-secret-key"
 
@@ -123,6 +124,18 @@ def test_an_answer_that_makes_no_sense_is_an_error(aws: Aws, content: bytes) -> 
         target_at(aws.url).read()
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "400"}])
+def test_part_of_an_answer_is_not_that_nobody_else_scales(
+    aws: Aws, headers: dict[str, str]
+) -> None:
+    """Without the list of scalable targets it is not known that there is none."""
+    said = b'{"ScalableTargets": []}' if headers else b'{"Scal'
+    aws.instead = [Answer(200, said, headers)]
+    with pytest.raises(TargetError):
+        target_at(aws.url).write(3)
+    assert len(aws.requests) == 1
+
+
 @pytest.mark.parametrize("desired", [None, -1, "2"])
 def test_a_count_that_is_none_is_an_error(aws: Aws, desired: object) -> None:
     """Nor is a service without a desired count."""
@@ -148,14 +161,31 @@ def test_nobody_listening_is_told() -> None:
         target_at(f"http://127.0.0.1:{free_port()}").read()
 
 
-def test_a_server_that_hangs_is_left(aws: Aws) -> None:
-    """The call is over within its timeout, and is not tried again."""
+@pytest.mark.parametrize("mood", ["hang", "drip"])
+def test_a_server_that_hangs_is_left(aws: Aws, mood: str) -> None:
+    """Neither silence nor a byte now and then keeps a call longer than its timeout."""
     target = target_at(aws.url)
     target.timeout = 2
-    aws.mood = "hang"
-    with pytest.raises(TargetError, match="no answer in time"):
+    aws.mood = mood
+    with pytest.raises(TargetError, match="no answer within 2 s"):
         target.read()
     assert len(aws.requests) == 1
+
+
+def test_tls_trusts_what_boto3_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificates of AWS_CA_BUNDLE; without them nothing is sent."""
+    pem, context = certificate(tmp_path)
+    server = Aws(context)
+    try:
+        server.instead = [Answer(200, {"ScalableTargets": []}), Answer(200, {})]
+        with pytest.raises(TargetError, match="certificate is not trusted"):
+            target_at(server.url).write(3)
+        assert server.requests == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(pem))
+        target_at(server.url).write(3)
+        assert [each.body for each in server.requests][1]["desiredCount"] == 3
+    finally:
+        server.close()
 
 
 def test_without_time_nothing_is_sent(aws: Aws) -> None:

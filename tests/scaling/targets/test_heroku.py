@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lifeline.errors import UsageError
-from lifeline.scaling import TargetError
+from lifeline.scaling import Scaler, TargetError
 from lifeline.scaling.plugins import make
+from support.fleet import START
 from support.vendors import TOKEN, Answer, Heroku
 
 NAMES = ["worker1", "worker2", "worker3"]
@@ -95,6 +96,33 @@ def test_idle_names_are_turned_off_first(heroku: Heroku, tmp_path: Path) -> None
     assert [heroku.quantities[name] for name in NAMES] == [1, 0, 1]
 
 
+def test_names_that_are_on_stay_on(heroku: Heroku) -> None:
+    """Up or down: none goes off for one that is earlier in the list."""
+    heroku.quantities.update(worker2=1, worker3=1)
+    target = target_at(heroku, names=NAMES)
+    assert target.read() == 2
+    target.write(1)
+    assert [heroku.quantities[name] for name in NAMES] == [0, 1, 0]
+    heroku.quantities.update(worker3=1, worker4=1)
+    target = target_at(heroku, names=[*NAMES, "worker4"])
+    target.read()
+    target.write(4)
+    heroku.quantities.update(worker1=0, worker2=0)
+    target.read()
+    target.write(3)
+    assert [heroku.quantities[name] for name in (*NAMES, "worker4")] == [1, 0, 1, 1]
+
+
+def test_of_idle_names_one_that_is_on_stays(heroku: Heroku, tmp_path: Path) -> None:
+    """Beside the busy one: nobody is started to have another one go."""
+    heroku.quantities.update(worker2=1, worker3=1, worker4=1)
+    names = [*NAMES, "worker4"]
+    target = target_at(heroku, names=names, busy=saying(tmp_path, "worker3.1"))
+    assert target.read() == 3
+    target.write(2)
+    assert [heroku.quantities[name] for name in names] == [0, 1, 1, 0]
+
+
 def test_a_name_that_is_off_is_not_kept_for_being_called_busy(
     heroku: Heroku, tmp_path: Path
 ) -> None:
@@ -171,6 +199,26 @@ def test_at_the_limit_the_same_is_not_asked_again(heroku: Heroku) -> None:
     assert len(heroku.writes()) == 2
 
 
+def test_other_dynos_count_to_the_limit(heroku: Heroku) -> None:
+    """The limit is one for all: beside a web dyno, there are fewer for workers."""
+    heroku.most = 5
+    target = target_at(heroku)
+    assert target.read() == 2
+    with pytest.raises(TargetError, match="4 of 9 run"):
+        target.write(9)
+    assert heroku.quantities == {**heroku.quantities, "web": 1, "worker": 4}
+
+
+def test_a_limit_stops_nobody_who_runs(heroku: Heroku) -> None:
+    """An account that may run fewer than it does is no reason to cut what works, asked for more."""
+    heroku.quantities.update(web=0, worker=5)
+    heroku.most = 2
+    for target in (target_at(heroku), target_at(heroku)):
+        with pytest.raises(TargetError, match="5 of 9 run"):
+            target.write(9)
+    assert heroku.quantities["worker"] == 5
+
+
 @pytest.mark.parametrize("limit", [None, 9, 10, -1, True, "2"])
 def test_a_limit_that_makes_no_sense_is_not_tried(heroku: Heroku, limit: object) -> None:
     """Only a lower whole number is; anything else is a refusal like others."""
@@ -190,16 +238,26 @@ def test_429_without_a_time_asks_for_one(heroku: Heroku) -> None:
 
 
 def test_the_last_calls_are_left_to_others(heroku: Heroku) -> None:
-    """With few calls left nothing is read for a while, but what is to be written still is."""
-    target = target_at(heroku)
+    """With few calls left nothing is asked until some have come back, by no scaler of that name;
+    what is to be written still is."""
     heroku.more_headers = {"RateLimit-Remaining": "5"}
-    assert target.read() == 2
-    with pytest.raises(TargetError, match="nearly out of API calls") as caught:
-        target.read()
-    assert caught.value.retry_after == pytest.approx(16, abs=5)
-    assert len(heroku.requests) == 1
-    target.write(4)
-    assert heroku.quantities["worker"] == 4
+    now = [START]
+
+    def tick(later: float) -> tuple[bool, int]:
+        """By a new scaler each time, as cron has it: was it written, and how many calls came."""
+        now[0] += later
+        rules = [{"at_least": 0, "dynos": 4}]
+        target = target_at(heroku)
+        made = Scaler(lambda: 1, target, rules, name="x", apply=True, clock=lambda: now[0])
+        return made.tick().applied, len(heroku.requests)
+
+    assert tick(0) == (True, 2)
+    assert tick(15) == (False, 2)
+    assert tick(1) == (False, 3)
+    assert tick(15) == (False, 3)
+    heroku.more_headers = {}
+    assert tick(1) == (False, 4)
+    assert tick(1) == (False, 5)
 
 
 def test_with_calls_left_nothing_is_held_back(heroku: Heroku) -> None:
@@ -207,7 +265,7 @@ def test_with_calls_left_nothing_is_held_back(heroku: Heroku) -> None:
     target = target_at(heroku)
     for remaining in ("4500", "25", "nonsense"):
         heroku.more_headers = {"RateLimit-Remaining": remaining}
-        assert target.read() == 2
+        assert (target.read(), target.rest) == (2, None)
 
 
 # --- bad input --------------------------------------------------------------------------------

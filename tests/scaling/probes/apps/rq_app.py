@@ -24,6 +24,10 @@ def enqueue() -> None:
     Queue("mail", connection=connection).enqueue(jobs.stay, 7)
 
 
+def retry() -> None:
+    Queue(connection=connection).enqueue(jobs.stay, 1, retry=Retry(max=3))
+
+
 def empty() -> None:
     queue = Queue(connection=connection)
     queue.enqueue(jobs.stay, 1)
@@ -35,4 +39,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "work":
         Worker(["default"], connection=connection).work()
     else:
-        {"enqueue": enqueue, "empty": empty}[sys.argv[1]]()
+        {"enqueue": enqueue, "empty": empty, "retry": retry}[sys.argv[1]]()
