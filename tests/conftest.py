@@ -23,6 +23,11 @@ settings.load_profile("unhurried")
 sys.path.append(str(Path(__file__).parents[1]))
 
 
+# What programs of the tests print into one file comes a line at a time, as on users' machines:
+# unbuffered, print() writes the words and the end of their line apart.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
+
 def pytest_sessionstart() -> None:
     become_subreaper()
     _hear_signals()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from ..clock import boottime
 from ..errors import StoreRefused, UsageError
 from .urls import redact, resolve, scheme_of
 
@@ -25,6 +27,9 @@ _OURS = {
     "redlock": ("redlock", "redis", "redis"),
     "dynamodb": ("dynamodb", "boto3", "dynamodb"),
 }
+# What lasts as long as a connection has no end in the store; whether its holder is gone shows by
+# the clock, which backends have only from here.
+_TIMED = {"postgres"}
 _GROUP = (
     "lifeline.stores"  # entry points: scheme = "module:function", a function from URL to Backend
 )
@@ -56,7 +61,7 @@ def _opener(scheme: str) -> Callable[[str], Backend]:
     if scheme in _OURS:
         module, driver, extra = _OURS[scheme]
         try:
-            opener: Callable[[str], Backend] = import_module(
+            opener: Callable[..., Backend] = import_module(
                 f"lifeline.backends.{module}"
             ).open_backend
         except ModuleNotFoundError as error:
@@ -65,7 +70,7 @@ def _opener(scheme: str) -> Callable[[str], Backend]:
             raise StoreRefused(
                 f"{scheme}: needs a driver that is not installed; pip install lifeline-run[{extra}]"
             ) from None
-        return opener
+        return partial(opener, now=boottime) if module in _TIMED else opener
     for entry in entry_points(group=_GROUP, name=scheme):
         loaded: Callable[[str], Backend] = entry.load()
         return loaded

@@ -9,6 +9,7 @@ import pytest
 
 from lifeline.backends.postgres import Postgres
 from lifeline.backends.postgres.url import parse
+from lifeline.clock import boottime
 from lifeline.leases.port import Claim, Granted, Request
 from support.servers import postgres
 
@@ -75,7 +76,7 @@ class Clients:
         self._opened: list[Postgres] = []
 
     def __call__(self, url: str, patience: float = 4.0) -> Postgres:
-        self._opened.append(Postgres(parse(url), patience))
+        self._opened.append(Postgres(parse(url), boottime, patience))
         return self._opened[-1]
 
     def close(self) -> None:

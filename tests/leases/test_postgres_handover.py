@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lifeline.backends.postgres import open_backend
 from lifeline.errors import StoreRefused
 from lifeline.leases.port import LOST, RENEWED, Claim, Taken
+from lifeline.leases.stores import open_store
 from support.servers import postgres
 from support.spawning import Spawner
 from support.waiting import eventually
@@ -204,7 +204,7 @@ def _bare(mode: str) -> str:
 
 
 def open_and_set_up(url: str) -> list[str]:
-    backend = open_backend(url)
+    backend = open_store(url)
     done = backend.setup()
     backend.close()
     return done

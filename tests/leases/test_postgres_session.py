@@ -15,6 +15,7 @@ from lifeline.backends.postgres import Postgres
 from lifeline.backends.postgres.link import Link
 from lifeline.backends.postgres.session import Statement
 from lifeline.backends.postgres.url import parse
+from lifeline.clock import boottime
 from lifeline.errors import StoreRefused, StoreUnreachable
 from lifeline.leases.port import LOST, RENEWED, UNKNOWN, Claim, Granted, Taken
 from support.proxy import Proxy
@@ -125,14 +126,14 @@ def test_the_server_looks_after_the_session(name: str, value: str) -> None:
     url = store(BARE)
     for setting in ("idle_session_timeout = '9s'", "default_transaction_isolation = serializable"):
         postgres.server().execute(f"ALTER DATABASE {database(url)} SET {setting}")
-    link = Link(parse(url), 4)
+    link = Link(parse(url), 4, boottime)
     assert link.run(Statement(f"SHOW {name}")) == [[(value,)]]
     link.drop()
 
 
 def test_the_client_looks_after_the_connection() -> None:
     """A server that is gone without a word is noticed within 20 s, also between statements."""
-    link = Link(parse(store(BARE)), 4)
+    link = Link(parse(store(BARE)), 4, boottime)
     with socket.socket(fileno=os.dup(link.main().fileno())) as connection:
         told = [
             connection.getsockopt(level, option)
@@ -150,7 +151,7 @@ def test_the_client_looks_after_the_connection() -> None:
 
 def test_the_driver_keeps_its_own_options() -> None:
     """What libpq takes may stand in the URL, and comes before our defaults."""
-    link = Link(parse(store(BARE) + "?application_name=mine&keepalives_idle=7"), 4)
+    link = Link(parse(store(BARE) + "?application_name=mine&keepalives_idle=7"), 4, boottime)
     assert link.run(Statement("SHOW application_name")) == [[("mine",)]]
     link.drop()
 
@@ -486,7 +487,7 @@ def test_a_forked_child_keeps_no_session_that_was_being_made(kind: str, passed: 
     port = postgres.server().port
     with Proxy(port) as proxy, ThreadPoolExecutor(1) as pool:
         proxy.delay(0.1)
-        one = Postgres(parse(url.replace(f":{port}/", f":{proxy.port}/")), 60)
+        one = Postgres(parse(url.replace(f":{port}/", f":{proxy.port}/")), boottime, 60)
         asking = pool.submit(one.try_acquire, asked())
         eventually(lambda: proxy.connections and proxy.passed >= passed)
         child = os.fork()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...clock import boottime
 from ...errors import LifelineError, StoreError, StoreRefused
 from ...leases.port import LOST, RENEWED, Claim, Granted, Request, Taken
 from . import bare as pg_bare
@@ -38,10 +37,9 @@ class _Hold:
     ends: float
     told: bool = False
 
-    @property
-    def counts(self) -> bool:
+    def counts(self, now: float) -> bool:
         """Whether somebody may be at work under it."""
-        return self.told and boottime() < self.ends
+        return self.told and now < self.ends
 
 
 class SessionLocks:
@@ -74,7 +72,7 @@ class SessionLocks:
         if session is None or session is not self._link.session or not session.usable:
             return [LOST] * len(claims)
         try:
-            sent = boottime()
+            sent = self._link.now()
             session.settle()
             self._give_back(session, "")
             mine = [(key, claim) for key, claim in zip(self._keys(claims), claims, strict=True)
@@ -163,7 +161,7 @@ class SessionLocks:
         Then that is renewed, and the session is settled with it. Else nobody might ever do so, and
         it would keep what it was granted late, or could not give back, from everybody.
         """
-        self._link.precious = any(hold.counts for hold in self._holds.values())
+        self._link.precious = any(hold.counts(self._link.now()) for hold in self._holds.values())
         if not self._link.precious:
             self._link.drop()
             self._start_anew(None)
@@ -230,7 +228,7 @@ class SessionLocks:
             request.ttl,
             request.info,
         )
-        now = boottime()
+        now = self._link.now()
         hold = _Hold(claim, wait, counted=bare, begins=now + wait, ends=now + claim.ttl)
         self._holds[self._key(claim)] = hold
         return hold
@@ -241,7 +239,7 @@ class SessionLocks:
             claim = hold.claim
             if (claim.owner, claim.name) != (request.owner, request.name):
                 continue
-            hold.ends = boottime() + request.ttl
+            hold.ends = self._link.now() + request.ttl
             if hold.counted:
                 hold.told = True
                 return Granted(claim.slot, claim.fence, hold.wait)
@@ -261,7 +259,7 @@ class SessionLocks:
             session.run(Statement(pg_sql.UNLOCK_STRAY, (pg_rows.array(lost),)))
             self._strays.clear()
         for key, hold in list(self._holds.items()):
-            if not hold.counts and hold.claim.owner != owner:
+            if not hold.counts(self._link.now()) and hold.claim.owner != owner:
                 self._unlock(session, key, hold)
 
     def _unlock(self, session: Session, key: str, hold: _Hold) -> bool:
@@ -272,7 +270,7 @@ class SessionLocks:
                 self._holds.pop(key, None)
 
         # Without the table, "free" is taken as the end of all work; the row knows who came before.
-        is_over = not hold.counted or boottime() >= hold.begins
+        is_over = not hold.counted or self._link.now() >= hold.begins
         marked = self._marked(hold.claim, "free" if is_over else "held")
         try:
             # Marked before it is unlocked: the next holder waits for the row, and finds it clean.

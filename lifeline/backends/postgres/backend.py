@@ -10,7 +10,7 @@ cannot see when the holder before has to be gone, and waits a whole ttl unless i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ...errors import StoreRefused
@@ -29,9 +29,9 @@ from .watch import Listener
 from .xact import TransactionLocks
 
 
-def open_backend(url: str) -> Postgres:
-    """The store at `url`. Not connected yet. Raises UsageError."""
-    return Postgres(parse(url))
+def open_backend(url: str, now: Callable[[], float]) -> Postgres:
+    """The store at `url`; `now` is the kernel's clock. Not connected yet. Raises UsageError."""
+    return Postgres(parse(url), now)
 
 
 class _Mode(Protocol):
@@ -55,9 +55,9 @@ _MODES: dict[str, type[SessionLocks | TransactionLocks | LeaseRows]] = {
 class Postgres:
     """A `Backend`. A server that is silent for `patience` seconds is StoreUnreachable."""
 
-    def __init__(self, target: Target, patience: float = 4.0) -> None:
+    def __init__(self, target: Target, now: Callable[[], float], patience: float = 4.0) -> None:
         self._target = target
-        self._link = Link(target, patience)
+        self._link = Link(target, patience, now)
         self._mode: _Mode = _MODES[target.mode](self._link)
         self._listeners: list[Listener] = []
 
@@ -113,7 +113,7 @@ class Postgres:
         return listener
 
     def mail(self) -> PostgresMail:
-        return PostgresMail(self._target, self.patience)
+        return PostgresMail(self._target, self.patience, self._link.now)
 
     def check(self) -> list[Finding]:
         return pg_check.findings(self._link)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...errors import StoreRefused, StoreUnreachable
 from . import sql as pg_sql
 from .errors import ReadOnly, ReadOnlyNow
@@ -28,9 +30,10 @@ _SINCE_14 = {"idle_session_timeout": "0"}
 class Link:
     """The session of a backend, with what is known of the server behind it."""
 
-    def __init__(self, target: Target, patience: float) -> None:
+    def __init__(self, target: Target, patience: float, now: Callable[[], float]) -> None:
         self.target = target
         self.patience = patience
+        self.now = now  # the clock, in seconds
         self.session: Session | None = None
         self.pooled = False
         self.table = ""  # its name as the server shows it, empty if there is none
@@ -62,7 +65,7 @@ class Link:
     def open(self) -> Session:
         """Another session like the main one."""
         try:
-            session = connect(self.target, lambda: self.patience)
+            session = connect(self.target, lambda: self.patience, self.now)
             try:
                 self._greet(session)
             except BaseException:

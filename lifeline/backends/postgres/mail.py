@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ...errors import StoreRefused
 from ...leases.keys import key
@@ -30,9 +30,9 @@ class PostgresMail:
 
     polls = False
 
-    def __init__(self, target: Target, patience: float) -> None:
+    def __init__(self, target: Target, patience: float, now: Callable[[], float]) -> None:
         self._target = target
-        self._session = _direct(target, patience)
+        self._session = _direct(target, patience, now)
         self._parts: dict[tuple[str, int], list[str]] = {}  # by channel and sender's backend
 
     def box(self, name: str, slot: int) -> str:
@@ -95,8 +95,8 @@ class PostgresMail:
             return None
 
 
-def _direct(target: Target, patience: float) -> Session:
-    link = Link(target, patience)
+def _direct(target: Target, patience: float, now: Callable[[], float]) -> Session:
+    link = Link(target, patience, now)
     session = link.open()
     if link.pooled:
         session.close()

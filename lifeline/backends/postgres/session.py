@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,8 +20,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from ...clock import boottime
 from ...errors import StoreError, StoreRefused
+from ...leases.forks import no_fork
 from . import errors as pg_errors
 from .url import Target
 
@@ -50,15 +49,21 @@ class Session:
 
     That is asked for each time: who uses the store may have come to be in a hurry. `late` is called
     with the reply of the batch that timed out, once that is there; with None if it was an error.
+    `now` is the clock, in seconds.
     """
 
     def __init__(
-        self, connection: psycopg.Connection, place: str, patience: Callable[[], float]
+        self,
+        connection: psycopg.Connection,
+        place: str,
+        patience: Callable[[], float],
+        now: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._pg = connection.pgconn
         self._place = place
         self._patience = patience
+        self._now = now
         self._until = 0.0
         self._poll = select.poll()
         self._socket = self._pg.socket
@@ -113,7 +118,7 @@ class Session:
         self, *batch: Statement, late: Callable[[list[Rows] | None], None] | None = None
     ) -> None:
         """The first half of `run`."""
-        self._until = boottime() + self._patience()
+        self._until = self._now() + self._patience()
         try:
             self._preparing.clear()
             for sql, params in batch:
@@ -144,7 +149,7 @@ class Session:
         """Take in the reply that is late, if one is."""
         if not self._pending:
             return
-        self._until = boottime() + (self._patience() if patience is None else patience)
+        self._until = self._now() + (self._patience() if patience is None else patience)
         with suppress(psycopg.OperationalError):
             self._flush()
         answers: list[Rows] | None = None
@@ -230,7 +235,7 @@ class Session:
 
     def _wait(self, events: int) -> None:
         self._poll.register(self._socket, events)
-        if not self._poll.poll(max(self._until - boottime(), 0.0) * 1000):
+        if not self._poll.poll(max(self._until - self._now(), 0.0) * 1000):
             raise pg_errors.silent(self._place, self._patience())
 
     def _broken(self, message: str) -> pg_errors.SessionGone:
@@ -239,19 +244,18 @@ class Session:
 
 
 _open: WeakSet[Session] = WeakSet()
-_connecting = threading.RLock()  # held while a socket is in the hands of the driver alone
 
 
-def connect(target: Target, patience: Callable[[], float]) -> Session:
+def connect(target: Target, patience: Callable[[], float], now: Callable[[], float]) -> Session:
     """A new session. Each address is given `patience` seconds. Raises StoreError."""
     asked = {"connect_timeout": str(max(2, int(patience()))), **target.params}
-    with _connecting:
+    with no_fork():  # a connection that is being made can be forgotten by nobody
         try:
             connection = psycopg.Connection.connect(make_conninfo("", **asked), autocommit=True)
         except psycopg.Error as error:
             raise pg_errors.of_connecting(target.place, str(error)) from None
         try:
-            return Session(connection, target.place, patience)
+            return Session(connection, target.place, patience, now)
         except psycopg.NotSupportedError:
             connection.close()
             raise StoreRefused(
@@ -262,18 +266,11 @@ def connect(target: Target, patience: Callable[[], float]) -> Session:
 
 def _forget_all() -> None:
     """In a forked child: a copy of a session's socket would keep its locks, whoever has died."""
-    _connecting.release()
     for session in list(_open):
         session.forget()
 
 
-# A connection that a thread is about to make can be forgotten by nobody: a fork waits for it. That
-# is as long as it takes to connect; what is open by then is known.
-os.register_at_fork(
-    before=_connecting.acquire,
-    after_in_parent=_connecting.release,
-    after_in_child=_forget_all,
-)
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _rows(result: pq.abc.PGresult) -> Rows:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from ...clock import boottime
 from ...errors import LifelineError, StoreError, StoreUnreachable
 from ...leases.port import LOST, RENEWED, UNKNOWN, Claim, Granted, Request, Taken
 from . import bare as pg_bare
@@ -60,7 +59,7 @@ class TransactionLocks:
         self._end_unfinished(request.owner)
         held = self._still_open(request.owner)
         if held is not None:
-            held.ends = boottime() + request.ttl
+            held.ends = self._link.now() + request.ttl
         else:
             answer = self._lock(request)
             if isinstance(answer, Taken):
@@ -76,7 +75,7 @@ class TransactionLocks:
 
     def renew(self, claims: Sequence[Claim]) -> list[str]:
         self._end_unfinished("")
-        sent = boottime()
+        sent = self._link.now()
         answers = self._pinged(claims)
         if all(said == UNKNOWN for said in answers):
             raise pg_errors.silent(self._link.target.place, self._link.patience)
@@ -169,7 +168,7 @@ class TransactionLocks:
             session.close()  # the server rolls back
             raise
         if slot is not None:
-            return _Open(session, request, slot, boottime() + request.ttl)
+            return _Open(session, request, slot, self._link.now() + request.ttl)
         self._roll_back(session)
         return self._in_the_way(request, rows)
 
@@ -238,7 +237,7 @@ class TransactionLocks:
                 answers[nth] = _said(partial(_ask, held.session))
                 if answers[nth] == RENEWED:
                     asked[nth] = held.session
-        until = boottime() + self._link.patience
+        until = self._link.now() + self._link.patience
         for nth, session in asked.items():
             answers[nth] = _said(partial(session.receive, until))
         return answers
@@ -257,7 +256,7 @@ class TransactionLocks:
     def _end_unfinished(self, owner: str) -> None:
         """Give up what was locked for owners that were never told, or have not renewed in time."""
         for other, held in list(self._open.items()):
-            if (not held.fence or boottime() > held.ends) and other != owner:
+            if (not held.fence or self._link.now() > held.ends) and other != owner:
                 self._end(other)
 
     def _end(self, owner: str, *last: Statement) -> None:

@@ -185,9 +185,9 @@ def _pooled(mode: str) -> Callable[[], str]:
 
 
 def set_up(url: str) -> None:
-    from lifeline.backends.postgres import open_backend
+    from lifeline.leases.stores import open_store
 
-    backend = open_backend(url)
+    backend = open_store(url)
     backend.setup()
     backend.close()
 
