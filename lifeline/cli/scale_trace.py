@@ -1,6 +1,7 @@
 """`lifeline scale record` and `simulate`: what the load was, and what policies make of it."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +55,7 @@ def record(
     never = threading.Event()
     while True:
         common.print_json_line(encode(scaler.observe()))
-        typer.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         left = None if left is None else left - 1
         if left == 0:
             return

@@ -7,7 +7,6 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from support.lifelines import LIFELINE
 from support.needs import UNSHARE
 from support.spawning import Spawner
 from support.waiting import eventually
@@ -59,11 +58,10 @@ def below(pid: int) -> list[int]:
 
 def runner_of(started: Popen[Any]) -> int:
     """The `lifeline run` that a host was started for, as soon as it is one."""
-    shows = os.fsencode(LIFELINE)  # unshare and the shell above it show it, too
 
-    def is_runner(pid: int) -> bool:
-        words = argv(pid)
-        return shows in words and b"python" in os.path.basename(words[0])
+    def is_runner(pid: int) -> bool:  # unshare and the shell above it show the same words
+        program, *words = map(os.path.basename, argv(pid) or [b""])
+        return b"lifeline" in words and b"python" in program
 
     return eventually(lambda: next(filter(is_runner, below(started.pid)), 0), within=120)
 

@@ -13,6 +13,7 @@ from ...leases.urls import check_account, take_options
 SESSION, XACT, LEASE = "session", "xact", "lease"
 MODES = (SESSION, XACT, LEASE)
 
+_OPTIONS = frozenset({"mode", "namespace"})
 # Each may be set in the URL instead. The server's own keepalives are set per session, in SQL.
 _DEFAULTS = {
     "application_name": "lifeline",
@@ -44,7 +45,7 @@ class Target:
 
 def parse(url: str) -> Target:
     """The target of a lock URL. Raises UsageError, which shows none of it, if it cannot be one."""
-    rest, ours = take_options(check_account(url), frozenset({"mode", "namespace"}))
+    rest, ours = take_options(check_account(url), _OPTIONS)
     mode = ours.get("mode", SESSION)
     if mode not in MODES:
         raise UsageError(f"the lock URL: mode is session, xact or lease, not {mode!a}")
