@@ -259,6 +259,19 @@ def test_a_break_is_known_to_a_majority(servers: Servers) -> None:
         assert store.break_lease("never held", 0) is None
 
 
+def test_a_break_that_is_under_way_is_not_healed(servers: Servers) -> None:
+    """It reaches one server after another, and the holder renews in between."""
+    three = servers(3)
+    with opened(url_of(three)) as store:
+        mine = take(store)
+        for server, said in ((three[0], RENEWED), (three[2], LOST)):
+            with opened(valkey.url_of(server.port)) as alone:
+                assert alone.break_lease("job", 0) is not None
+            assert store.renew([mine]) == [said]
+        assert held_at(three[0]) == []
+        assert take(store).fence > mine.fence
+
+
 def test_a_watch_outlives_a_minority(servers: Servers) -> None:
     """Who waits hears of a release with the first or the last server gone."""
     for gone in (0, -1):

@@ -4,7 +4,8 @@ Four kinds of keys, which share a hash tag for each namespace:
 
 * `{lifeline:NS}` the set of the slots that may be held (an index: nothing ever walks all keys);
 * `{lifeline:NS}:born` when lifeline first met this data set, in the server's milliseconds;
-* `{lifeline:NS}:NAME` a hash without a ttl: the newest fence of each slot, the clear name, N;
+* `{lifeline:NS}:NAME` a hash without a ttl: the newest fence of each slot, the clear name, N, and
+  `broken:SLOT`, the owner that the slot was last taken from by force;
 * `{lifeline:NS}:NAME:SLOT` a hash with the lease's ttl: owner, fence, slots, ttl, info, run.
 
 NS and NAME are `leases.keys.key` in hexadecimal, so a name may hold anything.
@@ -136,6 +137,7 @@ _BREAK = """
 if redis.call('EXISTS', KEYS[3]) == 0 then return false end
 local fence = fence_after(KEYS[1], ARGV[1], 0)
 raise(KEYS[1], ARGV[1], fence)
+redis.call('HSET', KEYS[1], 'broken:' .. ARGV[1], redis.call('HGET', KEYS[3], 'owner'))
 redis.call('DEL', KEYS[3])
 redis.call('SREM', KEYS[2], KEYS[3])
 redis.pcall('PUBLISH', ARGV[2], 'released')
@@ -171,13 +173,15 @@ raise(KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 
-# Redlock. KEYS: index, then fences and slot for each claim.
+# Redlock. A break reaches one node after another: what it took from an owner is not set again.
+# KEYS: index, then fences and slot for each claim.
 # ARGV: run, then owner, ttl (ms), N, name, info, slot, fence for each claim.
 _HEAL = """
 for i = 2, #KEYS, 2 do
   local a = (i - 2) / 2 * 7 + 2
   local owner = redis.call('HGET', KEYS[i + 1], 'owner')
-  if not owner or owner == ARGV[a] then
+  local broken = redis.call('HGET', KEYS[i], 'broken:' .. ARGV[a + 5])
+  if broken ~= ARGV[a] and (not owner or owner == ARGV[a]) then
     raise(KEYS[i], ARGV[a + 5], ARGV[a + 6])
     redis.call('HSET', KEYS[i], 'name', ARGV[a + 3], 'slots', ARGV[a + 2])
     write(KEYS[1], KEYS[i + 1], {owner = ARGV[a], ttl = ARGV[a + 1], slots = ARGV[a + 2],
