@@ -16,7 +16,8 @@ argument, started at the first round after its grant, nobody else has one.
 
 **Renewal** makes nothing anew, but for one thing: in a round in which a majority has confirmed the
 lease, it is set again on nodes that lost it (and hold no other's), unless it was broken there.
-Those do not count in that round. A renewal that fails releases nothing: the work may still be running.
+Those do not count in that round. A renewal that fails releases nothing: the work may still be
+running.
 
 **Fences.** Every node keeps a counter for each slot. A grant moves a node's counter on; the fence F
 is the greatest of a majority's, and is not given out before a majority has counter and lease at F
