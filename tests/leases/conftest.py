@@ -43,8 +43,9 @@ def let_go() -> Iterator[None]:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of this process are renewed several times a second, whatever their ttl: it can be so
-    long that no machine is too busy to keep it."""
+    long that no machine is too busy to keep it. Nor has the store to answer within 0.3 s."""
     monkeypatch.setattr(terms, "RENEW", 0.3)
+    monkeypatch.setattr(shared.SharedStore, "hurry", lambda self, patience: None)
 
 
 class Party:

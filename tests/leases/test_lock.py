@@ -232,7 +232,7 @@ def test_who_asks_now_and_then_takes_over_what_nobody_renews(
     process.wait()
 
     def granted() -> bool:
-        return lock("turn", url, ttl=2, grace=0).acquire(blocking=False)
+        return lock("turn", url).acquire(blocking=False)
 
     eventually(granted, within=LONG, every=0.1)
 
