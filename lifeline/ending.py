@@ -30,9 +30,9 @@ def terminate(
 ) -> "list[Ended]":
     """End every twin of `command` (an argument list), of `name`, or of this very program.
 
-    TERM to each runner and its tree, CONT to what is stopped, KILL after `grace` seconds; without
-    it after those that the runner was started with, 10 at least. Only the processes that were
-    found. Returns one entry for each, but not for what a runner started and ended meanwhile; an
+    TERM to each runner and its tree, CONT to what is stopped, KILL after `grace` seconds, or
+    those that the runner was started with if they are fewer; without `grace` after the runner's, 10
+    at least. Only the processes that were found. Returns one entry for each, but not for what a runner started and ended meanwhile; an
     empty list if nothing ran. Raises CannotTell if a process cannot be judged.
     """
     table, state = open_table(), State()

@@ -41,7 +41,10 @@ def terminate(
     ] = None,
     grace: Annotated[
         str | None,
-        typer.Option(help="From TERM to KILL; without: that of the run, 10s at least."),
+        typer.Option(
+            help="From TERM to KILL; a runner keeps to a shorter one of its own. Without: that of "
+            "the run, 10s at least."
+        ),
     ] = None,
     hold: Annotated[
         str | None,
