@@ -32,8 +32,9 @@ def terminate(
 
     TERM to each runner and its tree, CONT to what is stopped, KILL after `grace` seconds, or
     those that the runner was started with if they are fewer; without `grace` after the runner's, 10
-    at least. Only the processes that were found. Returns one entry for each, but not for what a runner started and ended meanwhile; an
-    empty list if nothing ran. Raises CannotTell if a process cannot be judged.
+    at least. Only the processes that were found. Returns one entry for each, but not for what a
+    runner started and ended meanwhile; an empty list if nothing ran. Raises CannotTell if a process
+    cannot be judged.
     """
     table, state = open_table(), State()
     return end_running(table, state, wanted(command, name), grace)

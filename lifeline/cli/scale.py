@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -67,9 +68,7 @@ def run(
     plans = chosen(config, only)
     claim_or_exit()
     _claim_names(plans)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _set_by(signal.SIGTERM, signal.SIGINT)
     turns = _turns(plans)
     scalers = [
         plan.scaler(on_tick=_teller(plan, json), lease=turns.get(plan.name)) for plan in plans
@@ -149,6 +148,23 @@ app.command("pause", epilog=scale_pause.PAUSE_EXAMPLES)(scale_pause.pause)
 app.command("resume", epilog=scale_pause.RESUME_EXAMPLES)(scale_pause.resume)
 app.command("record", epilog=scale_trace.RECORD_EXAMPLES)(scale_trace.record)
 app.command("simulate", epilog=scale_trace.SIMULATE_EXAMPLES)(scale_trace.simulate)
+
+
+def _set_by(*numbers: signal.Signals) -> threading.Event:
+    """An event that these signals set.
+
+    Not in their handler: it may interrupt the very thread that has the event's lock.
+    """
+    event, told = threading.Event(), SimpleQueue[None]()
+    for number in numbers:
+        signal.signal(number, lambda *_: told.put(None))
+
+    def pass_on() -> None:
+        told.get()
+        event.set()
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    return event
 
 
 def _show_config(verb: str, config: str, only: list[str] | None, json: bool) -> None:
