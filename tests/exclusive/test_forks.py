@@ -150,6 +150,7 @@ def test_the_children_of_a_worker_begin_nothing(fleet: Fleets) -> None:
     told = [master.stdout.readline() for _ in range(3)]
     assert told == ["[null, null]\n", "[false, null, null]\n", "[true, true]\n"]
     running.wait_for("worker")
+    running.wait_for("start")
     running.check(starts=1)
 
 
