@@ -43,11 +43,9 @@ def add(state: State, kind: str, facts: "dict[str, Value]") -> bool:
     line = encode({"time": round(wall(), 6), "event": kind, **facts})
     path = os.path.join(state.directory, b"ticks" if kind in _BUSY else b"events")
     try:
-        state.prepare()
-        fd = os.open(
+        fd = state.open(
             path,
             os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK,
-            0o600,
         )
         try:
             # One write to an appended file: lines of others stay whole.

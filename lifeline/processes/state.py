@@ -72,6 +72,19 @@ class State:
             except OSError as error:
                 raise self._unwritable(error) from None
 
+    def open(self, path: bytes, flags: int) -> int:
+        """The descriptor of a file of this directory, whose parts are made if they are missing.
+
+        Raises StateUnusable; OSError of the file itself.
+        """
+        if self.check():
+            try:
+                return os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                pass
+        self.prepare()
+        return os.open(path, flags, 0o600)
+
     def path(self, kind: bytes, name: bytes) -> bytes:
         """The file for `name` among files of `kind`."""
         return b"/".join((self.directory, kind, name))
@@ -110,11 +123,10 @@ class State:
 
         Raises StateUnusable if the directory may not be written, DiskFull if nothing fits.
         """
-        self.prepare()
         # Threads of one process may write at once.
         partial = self.path(kind, b".%s.%d.%d" % (name, os.getpid(), get_ident()))
         try:
-            fd = os.open(partial, _WRITE, 0o600)
+            fd = self.open(partial, _WRITE)
         except OSError as error:
             raise self._unwritable(error) from None
         try:
